@@ -1,0 +1,335 @@
+/*
+ * Arenas: bump allocation from memory that a warmup has made resident.
+ *
+ * An arena is like any region allocator (obstack, APR pool, bumpalo): allocate by moving an
+ * address up, give back everything at once or back to a mark. It differs in one promise. After
+ * arena_warmup, no call on the hot plane here enters the kernel and no byte it hands out takes a
+ * page fault: reset and rewind keep every page, and what does not fit is refused and counted
+ * instead of grown behind the caller's back.
+ */
+#ifndef ZEROFAULT_ARENA_H
+#define ZEROFAULT_ARENA_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <zerofault/attributes.h>
+#include <zerofault/warmup.h>
+
+ZEROFAULT_BEGIN_DECLS
+
+/* ---------------------------------------------------------------------------------------- types */
+
+/* The longest name that reports keep, with its terminator; a longer one is refused. */
+#define ARENA_NAME_MAX 48
+
+/* Values for arena_options.node. */
+#define ARENA_NODE_LOCAL 0                /* the node that the warming thread runs on */
+#define ARENA_NODE(number) ((number) + 1) /* this node */
+
+/* How an arena is made. Zero of every field is the default. */
+struct arena_options {
+    size_t struct_size; /* filled by ARENA_OPTIONS */
+    const char *name;   /* copied; shown in reports and, where the kernel can, in /proc/PID/maps */
+    size_t capacity_bytes; /* what can be handed out; rounded up to whole pages; 0 is refused */
+    int node;              /* ARENA_NODE_LOCAL or ARENA_NODE(n) */
+    enum warmup_wish bind; /* the explicit memory policy for that node; default WARMUP_PREFER */
+    enum warmup_wish huge_pages; /* transparent huge pages; default WARMUP_OFF */
+    enum warmup_wish lock;       /* keep the pages out of reach of reclaim; default WARMUP_PREFER */
+    enum warmup_fork fork;       /* what a child of fork sees; default WARMUP_FORK_EXCLUDE */
+};
+#define ARENA_OPTIONS(...)                                                                         \
+    ((struct arena_options){.struct_size = sizeof(struct arena_options), __VA_ARGS__})
+
+/* The wishes of design and options by the arena's own name. */
+#define ARENA_OFF WARMUP_OFF
+#define ARENA_PREFER WARMUP_PREFER
+#define ARENA_REQUIRE WARMUP_REQUIRE
+
+struct arena_control;
+
+/*
+ * The frozen head of an arena: what the inline functions below touch, one cache line. Read it if
+ * you like; only the functions here write it.
+ */
+struct arena {
+    uintptr_t next;                /* address of the next free byte */
+    uintptr_t end;                 /* one past the last byte that may be handed out */
+    uintptr_t begin;               /* address of the first byte */
+    uintptr_t peak;                /* highest `next` seen at a rewind or reset */
+    uint64_t refused_count;        /* requests that were answered with NULL */
+    struct arena_control *control; /* region, options and name; private */
+    uintptr_t reserved[2];         /* 0 */
+};
+
+/* A place to rewind to; valid until the arena is rewound to an earlier one or reset. */
+struct arena_marker {
+    uintptr_t next;
+};
+
+/* What an arena holds. */
+struct arena_statistics {
+    size_t struct_size;     /* filled by ARENA_STATISTICS_INIT */
+    size_t capacity_bytes;  /* what can be handed out in all */
+    size_t used_bytes;      /* handed out now, padding included */
+    size_t peak_bytes;      /* most ever handed out at one time */
+    size_t warm_bytes;      /* proven resident by the last warmup, from the start of the arena */
+    uint64_t refused_count; /* requests answered with NULL */
+};
+#define ARENA_STATISTICS_INIT                                                                      \
+    {                                                                                              \
+        .struct_size = sizeof(struct arena_statistics)                                             \
+    }
+
+/* ------------------------------------------------------------------------------ create, destroy */
+
+/**
+ * Create a cold arena: reserve and commit its address range, set its memory policy, touch none of
+ * it.
+ *
+ * A refused wish is remembered and reported by arena_warmup; nothing is degraded in silence.
+ *
+ * Returns  0; -EINVAL `out` or `options` is NULL, the capacity is 0 or too large for an address
+ *          space, the name is too long, or a field has an unknown value; -E2BIG `options` has a
+ *          non-zero tail that this version does not know; -ENOMEM no address space, or the
+ *          kernel's commit limit; -ENODEV the node does not exist. `*out` is NULL unless 0 is
+ *          returned.
+ * Latency  cold: a few system calls
+ * Threads  any
+ * Since    0.1
+ */
+ZEROFAULT_API int arena_create(struct arena **out, const struct arena_options *options);
+
+/**
+ * Give the arena's memory back to the system. NULL is ignored.
+ *
+ * Everything allocated from it, pools included, is gone.
+ *
+ * Returns  nothing
+ * Latency  cold: a few system calls
+ * Threads  no other call on this arena may run meanwhile
+ * Since    0.1
+ */
+ZEROFAULT_API void arena_destroy(struct arena *arena);
+
+/**
+ * Make every page of the arena resident, so that a hot section takes no page fault in it.
+ *
+ * Checks that the memory is to be had, populates, collapses to huge pages, locks and freezes as
+ * wished at creation, then proves the result. A refused wish is recorded in `report` and does not
+ * fail the call unless it was a must: then the arena stays usable, but cold. Content is kept, so
+ * it may be called on an arena in use, and again.
+ *
+ * Returns  0; -EINVAL the arena is NULL, or the size of `options` or `report` is unknown; -E2BIG
+ *          `options` has a non-zero tail that this version does not know; -EBUSY a hot section is
+ *          open on this thread; -ENOMEM the system, the node, the cgroup or RLIMIT_MEMLOCK has
+ *          too little (the report names which); -EPERM locking or binding is not allowed here;
+ *          -ECANCELED the progress callback said stop; -EOPNOTSUPP a required wish is unknown to
+ *          this kernel; -EFAULT the proof failed: pages still fault
+ * Latency  cold: one fault per page, a few system calls per chunk
+ * Threads  no other call on this arena may run meanwhile
+ * Since    0.1
+ */
+ZEROFAULT_API int arena_warmup(struct arena *arena, const struct warmup_options *options,
+                               struct warmup_report *report);
+
+/* -------------------------------------------------------------------------------------- refusal */
+
+/**
+ * Count a request that cannot be met and answer NULL; the inline functions end here.
+ *
+ * Inside a hot section the refusal is a violation of that section.
+ *
+ * Returns  NULL
+ * Latency  hot
+ * Threads  the one that owns the arena
+ * Since    0.1
+ */
+ZEROFAULT_COLD void *arena_refuse(struct arena *arena, size_t size_bytes, size_t alignment);
+
+/* ----------------------------------------------------------------------------------- allocation */
+
+/* Largest size and alignment that is worth looking at; keeps the sums below free of overflow. */
+#define ARENA_REQUEST_MAX (SIZE_MAX >> 2)
+
+/**
+ * Allocate `size_bytes` at a multiple of `alignment`. The bytes have any content.
+ *
+ * A size of 0 gives an address that may not be read. With constants for both arguments the checks
+ * fold away and what is left is align up, add, compare.
+ *
+ * Returns  the address, or NULL, counted, when it does not fit, the alignment is not a power of
+ *          two, or either number is absurd
+ * Latency  hot
+ * Threads  the one that owns the arena
+ * Since    0.1
+ */
+ZEROFAULT_INLINE void *arena_alloc(struct arena *arena, size_t size_bytes, size_t alignment)
+{
+    uintptr_t start;
+    if (ZEROFAULT_UNLIKELY((size_bytes | alignment) > ARENA_REQUEST_MAX || alignment == 0 ||
+                           (alignment & (alignment - 1)) != 0))
+        return arena_refuse(arena, size_bytes, alignment);
+    start = (arena->next + (alignment - 1)) & ~(uintptr_t)(alignment - 1);
+    if (ZEROFAULT_UNLIKELY(start + size_bytes > arena->end))
+        return arena_refuse(arena, size_bytes, alignment);
+    arena->next = start + size_bytes;
+    return (void *)start;
+}
+
+/**
+ * Allocate an array of `count` elements of `size_bytes` each, all bytes zero.
+ *
+ * The bytes are written here, because a reset arena holds old content: O(size), the one hot
+ * function that is not O(1).
+ *
+ * Returns  as arena_alloc; NULL, counted, also when `count * size_bytes` overflows
+ * Latency  hot
+ * Threads  the one that owns the arena
+ * Since    0.1
+ */
+ZEROFAULT_INLINE void *arena_calloc(struct arena *arena, size_t count, size_t size_bytes,
+                                    size_t alignment)
+{
+    size_t total_bytes;
+    void *start;
+    if (ZEROFAULT_UNLIKELY(__builtin_mul_overflow(count, size_bytes, &total_bytes)))
+        return arena_refuse(arena, SIZE_MAX, alignment);
+    start = arena_alloc(arena, total_bytes, alignment);
+    if (ZEROFAULT_LIKELY(start != NULL))
+        memset(start, 0, total_bytes);
+    return start;
+}
+
+/**
+ * Change the size of an allocation without moving it.
+ *
+ * The last allocation grows into free space and gives back what it loses. An earlier one can only
+ * stay as it is or shrink, and its bytes return with the next rewind or reset.
+ *
+ * Returns  `start`, or NULL, counted, when it would have to move or does not fit; the allocation
+ *          is then unchanged
+ * Latency  hot
+ * Threads  the one that owns the arena
+ * Since    0.1
+ */
+ZEROFAULT_INLINE void *arena_resize(struct arena *arena, void *start, size_t old_bytes,
+                                    size_t new_bytes)
+{
+    uintptr_t address = (uintptr_t)start;
+    if (address + old_bytes != arena->next) {
+        if (ZEROFAULT_LIKELY(new_bytes <= old_bytes))
+            return start;
+        return arena_refuse(arena, new_bytes, 1);
+    }
+    if (ZEROFAULT_UNLIKELY(new_bytes > arena->end - address))
+        return arena_refuse(arena, new_bytes, 1);
+    arena->next = address + new_bytes;
+    return start;
+}
+
+/* ------------------------------------------------------------------------- mark, rewind, reset */
+
+/**
+ * Remember the present fill level.
+ *
+ * Returns  the mark
+ * Latency  hot
+ * Threads  the one that owns the arena
+ * Since    0.1
+ */
+ZEROFAULT_INLINE struct arena_marker arena_mark(const struct arena *arena)
+{
+    struct arena_marker mark;
+    mark.next = arena->next;
+    return mark;
+}
+
+/**
+ * Give back all that was allocated since the mark. Every page stays resident.
+ *
+ * Returns  0; -EINVAL the mark is stale (the arena was rewound past it) or of another arena: then
+ *          nothing is changed. Stated as a number because <errno.h> is not needed for anything
+ *          else here.
+ * Latency  hot
+ * Threads  the one that owns the arena
+ * Since    0.1
+ */
+ZEROFAULT_INLINE int arena_rewind(struct arena *arena, struct arena_marker mark)
+{
+    if (ZEROFAULT_UNLIKELY(mark.next < arena->begin || mark.next > arena->next))
+        return -22;
+    if (arena->next > arena->peak)
+        arena->peak = arena->next;
+    arena->next = mark.next;
+    return 0;
+}
+
+/**
+ * Give back everything. Every page stays resident, so the next fill takes no fault either.
+ *
+ * Returns  nothing
+ * Latency  hot
+ * Threads  the one that owns the arena
+ * Since    0.1
+ */
+ZEROFAULT_INLINE void arena_reset(struct arena *arena)
+{
+    if (arena->next > arena->peak)
+        arena->peak = arena->next;
+    arena->next = arena->begin;
+}
+
+/* -------------------------------------------------------------------------------------- queries */
+
+/**
+ * Tell whether an address lies in the part of the arena that is handed out.
+ *
+ * Returns  true or false
+ * Latency  hot
+ * Threads  the one that owns the arena
+ * Since    0.1
+ */
+ZEROFAULT_INLINE bool arena_owns(const struct arena *arena, const void *address)
+{
+    return (uintptr_t)address >= arena->begin && (uintptr_t)address < arena->next;
+}
+
+/**
+ * Tell how many bytes are left, before padding.
+ *
+ * Returns  bytes
+ * Latency  hot
+ * Threads  the one that owns the arena
+ * Since    0.1
+ */
+ZEROFAULT_INLINE size_t arena_free_bytes(const struct arena *arena)
+{
+    return arena->end - arena->next;
+}
+
+/**
+ * Fill in what the arena holds.
+ *
+ * Returns  0; -EINVAL an argument is NULL or the size of `stats` is unknown
+ * Latency  hot
+ * Threads  the one that owns the arena
+ * Since    0.1
+ */
+ZEROFAULT_API int arena_stats(const struct arena *arena, struct arena_statistics *stats);
+
+/**
+ * Tell the arena's name, as given at creation, or "arena".
+ *
+ * Returns  the name; valid as long as the arena
+ * Latency  hot
+ * Threads  any
+ * Since    0.1
+ */
+ZEROFAULT_API const char *arena_name(const struct arena *arena);
+
+ZEROFAULT_END_DECLS
+
+#endif

@@ -1,0 +1,306 @@
+/*
+ * Hot sections: did anything fault between begin and end, and if so what, where and why.
+ *
+ * A hot section is like a pair of getrusage calls around a loop body, at a fraction of the cost
+ * and with an address. The kernel writes a record for each page fault of a thread into a ring
+ * that the thread maps read-only, and moves the ring's head before the next instruction of the
+ * program runs; so begin and end only load that head and compare. What the ring cannot see
+ * (faults inside system calls), the rusage source counts. Which source is active is always told,
+ * never hidden.
+ *
+ *     static struct hot_section tick = HOT_SECTION("tick");
+ *
+ *     hot_section_begin(&tick);
+ *     ...
+ *     hot_section_end(&tick);     number of violations: 0 is clean
+ *
+ * Sections nest. Threads attach by themselves at their first begin; attach by hand, before the
+ * loop, to keep the system calls of attaching out of it.
+ */
+#ifndef ZEROFAULT_HOT_H
+#define ZEROFAULT_HOT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <zerofault/attributes.h>
+
+ZEROFAULT_BEGIN_DECLS
+
+/* ---------------------------------------------------------------------------------------- types */
+
+/* Where the counts come from. */
+enum hot_source {
+    HOT_SOURCE_AUTO = 0, /* the ring, or rusage where the ring is refused */
+    HOT_SOURCE_RING,     /* user-mode faults, with address; two loads per section */
+    HOT_SOURCE_RUSAGE,   /* every fault, without address; two system calls per section */
+    HOT_SOURCE_BOTH,     /* exact: the ring's records, and the rest as kernel faults */
+    HOT_SOURCE_NONE      /* never chosen: what an unattached thread answers */
+};
+
+/* What can go wrong in a hot section. */
+enum hot_kind {
+    HOT_FAULT = 0,    /* a page fault; with the ring: one taken by the program's own instruction */
+    HOT_KERNEL_FAULT, /* a page fault inside a system call (HOT_SOURCE_BOTH only) */
+    HOT_REFUSED,      /* an arena or a pool answered NULL */
+    HOT_MISUSE,       /* begin within itself, end without begin, or more sections than fit */
+    HOT_KIND_COUNT
+};
+
+/* What happens at the end of a section that was not clean. Counting happens always. */
+enum hot_policy {
+    HOT_COUNT = 0, /* nothing more */
+    HOT_CALLBACK,  /* the section's hook is called once for each violation */
+    HOT_ABORT      /* a report on standard error, then abort() */
+};
+
+struct hot_section;
+
+/* One violation, as a hook sees it. Valid during the call. */
+struct hot_violation {
+    size_t struct_size;                /* of the library that fills it */
+    const struct hot_section *section; /* whose end found it */
+    enum hot_kind kind;
+    enum hot_source source;    /* what saw it */
+    uint64_t count;            /* how many this stands for; 1 when the address is known */
+    uintptr_t address;         /* data address that faulted, or 0 when unknown */
+    uintptr_t instruction;     /* of the faulting instruction, or 0 when unknown */
+    uint64_t time_ns;          /* CLOCK_MONOTONIC of the fault, or 0 when unknown */
+    uint32_t thread_id;        /* kernel's id of the thread */
+    const char *arena;         /* name of the arena that owns `address`, or NULL */
+    size_t arena_offset_bytes; /* of `address` from the arena's first byte */
+    size_t request_bytes;      /* HOT_REFUSED: what was asked for last */
+};
+
+typedef void hot_hook(const struct hot_violation *violation, void *context);
+
+/*
+ * A named place in the program, one static object each. Fields above the line are the user's;
+ * begin and end may run on any number of threads at once.
+ */
+struct hot_section {
+    const char *name;
+    const char *file;
+    uint32_t line;
+    enum hot_policy policy;
+    hot_hook *hook;     /* for HOT_CALLBACK */
+    void *hook_context; /* handed to `hook` */
+    /* -------------------------- the library's */
+    uint32_t
+        slot_bytes; /* offset of this section's slot in every thread's table; 0 until first used */
+    uint32_t reserved; /* 0 */
+};
+#define HOT_SECTION(...)                                                                           \
+    {                                                                                              \
+        .file = __FILE__, .line = __LINE__, .name = __VA_ARGS__                                    \
+    }
+
+/* Sections that a process may use at one time; the next one is answered with HOT_MISUSE. */
+#define HOT_SECTIONS_MAX 255
+
+/* What a section has seen, all threads together. */
+struct hot_section_statistics {
+    size_t struct_size;              /* filled by HOT_SECTION_STATISTICS_INIT */
+    uint64_t entries;                /* begins */
+    uint64_t dirty_entries;          /* ends that found a violation */
+    uint64_t counts[HOT_KIND_COUNT]; /* violations by kind */
+};
+#define HOT_SECTION_STATISTICS_INIT                                                                \
+    {                                                                                              \
+        .struct_size = sizeof(struct hot_section_statistics)                                       \
+    }
+
+/* How a thread attaches. Zero of every field is the default. */
+struct hot_thread_options {
+    size_t struct_size;     /* filled by HOT_THREAD_OPTIONS */
+    enum hot_source source; /* HOT_SOURCE_AUTO falls back to rusage; the others fail when refused */
+    size_t ring_bytes;      /* of records kept, in power-of-two pages; default 32 KiB */
+};
+#define HOT_THREAD_OPTIONS(...)                                                                    \
+    ((struct hot_thread_options){.struct_size = sizeof(struct hot_thread_options), __VA_ARGS__})
+
+/* What attaching achieved. */
+struct hot_thread_report {
+    size_t struct_size; /* filled by HOT_THREAD_REPORT_INIT */
+    enum hot_source asked;
+    enum hot_source active;
+    int ring_error;     /* 0, or -errno of the refused ring */
+    const char *remedy; /* one static sentence, or NULL */
+    bool self_tested;   /* a deliberate fault was seen, with its address where the source has one */
+    int lock_error;     /* 0, or -errno: the guard's own pages are warm but not locked */
+};
+#define HOT_THREAD_REPORT_INIT                                                                     \
+    {                                                                                              \
+        .struct_size = sizeof(struct hot_thread_report)                                            \
+    }
+
+/* ----------------------------------------------------------------------------------- hot path */
+
+/* One thread's view of one section. The first two words are all that a clean pass compares. */
+struct hot_slot {
+    const struct hot_section
+        *section;      /* whose slot this is; NULL sends begin and end the long way */
+    uint64_t head;     /* ring head at begin, or HOT_SLOT_CLOSED */
+    uint64_t entries;  /* begins, this thread */
+    uint64_t reserved; /* 0 */
+};
+#define HOT_SLOT_CLOSED UINT64_MAX
+
+/* Where the calling thread's ring head and slots are. A thread that is not attached points to a
+ * table whose every slot sends it the long way. */
+struct hot_thread_view {
+    const volatile uint64_t *ring_head;
+    unsigned char *slots;
+};
+extern ZEROFAULT_API ZEROFAULT_THREAD_LOCAL struct hot_thread_view hot_thread_view;
+
+/** The long way of hot_section_begin. Returns nothing. Latency warm. Threads any. Since 0.1. */
+ZEROFAULT_COLD void hot_section_begin_slow(struct hot_section *section);
+
+/** The long way of hot_section_end. Returns violations. Latency warm. Threads any. Since 0.1. */
+ZEROFAULT_COLD uint64_t hot_section_end_slow(struct hot_section *section);
+
+/**
+ * Open a hot section on the calling thread.
+ *
+ * The first begin of a thread attaches it with the default options; the first begin of a section
+ * gives it a slot. Opening a section that is open on this thread is counted as misuse; its ends
+ * must match.
+ *
+ * Returns  nothing
+ * Latency  hot: loads and stores only, with the ring; two system calls per section with rusage
+ * Threads  any; a section may be open on many threads
+ * Since    0.1
+ */
+ZEROFAULT_INLINE void hot_section_begin(struct hot_section *section)
+{
+    struct hot_slot *slot =
+        (struct hot_slot *)(void *)(hot_thread_view.slots + section->slot_bytes);
+    if (ZEROFAULT_UNLIKELY(slot->section != section || slot->head != HOT_SLOT_CLOSED)) {
+        hot_section_begin_slow(section);
+        return;
+    }
+    __atomic_store_n(&slot->entries, slot->entries + 1, __ATOMIC_RELAXED);
+    slot->head = *hot_thread_view.ring_head;
+    ZEROFAULT_COMPILER_FENCE();
+}
+
+/**
+ * Close a hot section and apply its policy to what happened inside.
+ *
+ * Returns  the number of violations since begin: 0 is clean. An end without begin is one violation.
+ * Latency  hot when clean; warm (bounded, no system call of its own) when not
+ * Threads  the one that opened it
+ * Since    0.1
+ */
+ZEROFAULT_INLINE uint64_t hot_section_end(struct hot_section *section)
+{
+    struct hot_slot *slot;
+    ZEROFAULT_COMPILER_FENCE();
+    slot = (struct hot_slot *)(void *)(hot_thread_view.slots + section->slot_bytes);
+    if (ZEROFAULT_UNLIKELY(slot->section != section || slot->head != *hot_thread_view.ring_head))
+        return hot_section_end_slow(section);
+    slot->head = HOT_SLOT_CLOSED;
+    return 0;
+}
+
+/* ------------------------------------------------------------------------------ attach, detach */
+
+/**
+ * Prepare the calling thread: open and map its fault ring, make the guard's own memory warm, and
+ * prove by one deliberate fault that it sees.
+ *
+ * Returns  0; -EINVAL a field has an unknown value or the size of `report` is unknown; -E2BIG
+ *          `options` has a non-zero tail that this version does not know; -EALREADY the thread is
+ *          attached (detach first); -ENOMEM no memory; with a source that was not AUTO, the
+ *          ring's refusal: -EACCES or -EPERM not allowed here, -EMFILE no file descriptor,
+ *          -ENOSYS no perf events, -EIO the self-test saw nothing
+ * Latency  cold: about a dozen system calls
+ * Threads  any; each attaches for itself
+ * Since    0.1
+ */
+ZEROFAULT_API int hot_thread_attach(const struct hot_thread_options *options,
+                                    struct hot_thread_report *report);
+
+/**
+ * Undo hot_thread_attach. Sections open on this thread are closed and counted as misuse; the
+ * counts stay in the sections' statistics. Thread exit does the same.
+ *
+ * Returns  nothing
+ * Latency  cold
+ * Threads  each for itself
+ * Since    0.1
+ */
+ZEROFAULT_API void hot_thread_detach(void);
+
+/* -------------------------------------------------------------------------------------- queries */
+
+/**
+ * Tell which source guards the calling thread now.
+ *
+ * Returns  the source; HOT_SOURCE_NONE when the thread is not attached
+ * Latency  hot
+ * Threads  any
+ * Since    0.1
+ */
+ZEROFAULT_API enum hot_source hot_source_active(void);
+
+/**
+ * Take a deliberate fault and tell whether the guard of the calling thread saw it.
+ *
+ * Returns  true; false when the thread is not attached or the guard is broken
+ * Latency  cold: maps and unmaps a page
+ * Threads  any; not inside a hot section, which would see the fault too
+ * Since    0.1
+ */
+ZEROFAULT_API bool hot_guard_is_live(void);
+
+/**
+ * Tell how many hot sections are open on the calling thread.
+ *
+ * Returns  sections
+ * Latency  hot: O(sections in use)
+ * Threads  any
+ * Since    0.1
+ */
+ZEROFAULT_API size_t hot_sections_open(void);
+
+/**
+ * Add up what a section has seen on all threads, those that have exited included. No thread is
+ * stopped; an entry that is under way may be counted or not.
+ *
+ * Returns  0; -EINVAL an argument is NULL or the size of `stats` is unknown
+ * Latency  warm: O(threads), takes a lock that begin and end never take
+ * Threads  any
+ * Since    0.1
+ */
+ZEROFAULT_API int hot_section_stats(const struct hot_section *section,
+                                    struct hot_section_statistics *stats);
+
+/**
+ * Print one violation for people: section, kind, address, arena, offset, instruction.
+ *
+ * Returns  0; -EINVAL an argument is NULL; -EIO the stream failed
+ * Latency  cold
+ * Threads  any
+ * Since    0.1
+ */
+ZEROFAULT_API int hot_violation_print(const struct hot_violation *violation, FILE *stream);
+
+/**
+ * Name a source or a kind in one or two lower-case words.
+ *
+ * Returns  a static string; "unknown" for a value out of range
+ * Latency  hot
+ * Threads  any
+ * Since    0.1
+ */
+ZEROFAULT_API const char *hot_source_name(enum hot_source source);
+/** As hot_source_name. Returns a static string. Latency hot. Threads any. Since 0.1. */
+ZEROFAULT_API const char *hot_kind_name(enum hot_kind kind);
+
+ZEROFAULT_END_DECLS
+
+#endif

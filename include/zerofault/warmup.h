@@ -1,0 +1,158 @@
+/*
+ * Warmup: what was asked, what was granted, and why not.
+ *
+ * Nothing here acts; arena_warmup does. These are the wishes that an arena is created with and
+ * the report that comes back. A wish is either preferred (a refusal is reported) or required (a
+ * refusal fails).
+ */
+#ifndef ZEROFAULT_WARMUP_H
+#define ZEROFAULT_WARMUP_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <zerofault/attributes.h>
+
+ZEROFAULT_BEGIN_DECLS
+
+/* ---------------------------------------------------------------------------------------- types */
+
+/* How much a property matters. */
+enum warmup_wish {
+    WARMUP_DEFAULT = 0, /* what the field's comment says */
+    WARMUP_OFF,         /* do not try */
+    WARMUP_PREFER,      /* try; report a refusal */
+    WARMUP_REQUIRE      /* try; a refusal fails the warmup */
+};
+
+/* What a child of fork finds where the arena was. */
+enum warmup_fork {
+    WARMUP_FORK_EXCLUDE =
+        0,              /* nothing: a copy would turn every warm page of the parent into a fault */
+    WARMUP_FORK_WIPE,   /* zeros */
+    WARMUP_FORK_INHERIT /* a copy-on-write copy; the parent must warm up again after each fork */
+};
+
+/* The steps, in the order in which they run. */
+enum warmup_phase {
+    WARMUP_PREFLIGHT = 0, /* is the memory to be had at all */
+    WARMUP_POPULATE,      /* every page present and writable */
+    WARMUP_COLLAPSE,      /* leftovers made huge */
+    WARMUP_LOCK,          /* out of reach of reclaim */
+    WARMUP_FREEZE,        /* out of reach of khugepaged and KSM */
+    WARMUP_PROVE,         /* a second populate that must find nothing to do */
+    WARMUP_PHASE_COUNT
+};
+
+/* What carries out the populate step. */
+enum warmup_method {
+    WARMUP_METHOD_NONE = 0,
+    WARMUP_METHOD_POPULATE_WRITE, /* madvise(MADV_POPULATE_WRITE), Linux 5.14 */
+    WARMUP_METHOD_MLOCK,          /* mlock as populate, on older kernels */
+    WARMUP_METHOD_TOUCH           /* an atomic write of nothing to each page, the last resort */
+};
+
+/* What became of one wish. */
+struct warmup_item {
+    enum warmup_wish asked; /* WARMUP_OFF, WARMUP_PREFER or WARMUP_REQUIRE */
+    int error;              /* 0, or -errno of the refusal */
+    size_t asked_bytes;     /* how much of the arena the wish is about; 0 when off */
+    size_t granted_bytes; /* how much of it was found to be so; equal to asked_bytes when granted */
+    const char *remedy;   /* one static sentence, or NULL when there is nothing to mend */
+};
+
+/* What stood in the way of a populate, a step that every warmup requires. */
+enum warmup_limit {
+    WARMUP_LIMIT_NONE = 0,
+    WARMUP_LIMIT_SYSTEM,  /* MemAvailable */
+    WARMUP_LIMIT_CGROUP,  /* memory.max or memory.limit_in_bytes of this group or one above */
+    WARMUP_LIMIT_MEMLOCK, /* RLIMIT_MEMLOCK */
+    WARMUP_LIMIT_NODE     /* free memory of the NUMA node */
+};
+
+/* What a warmup did. Initialise with WARMUP_REPORT_INIT. */
+struct warmup_report {
+    size_t struct_size;     /* filled by WARMUP_REPORT_INIT */
+    int result;             /* what arena_warmup returned */
+    char name[48];          /* of the arena */
+    size_t size_bytes;      /* of the arena, in whole pages */
+    size_t page_bytes;      /* of a small page */
+    size_t huge_page_bytes; /* of a transparent huge page; 0 when the kernel has none */
+
+    enum warmup_limit limit;   /* which limit refused, if one did */
+    size_t limit_needed_bytes; /* what was needed under it */
+    size_t limit_free_bytes;   /* what it had left */
+
+    enum warmup_method method; /* what populated */
+    int fallback_error;        /* why not the method before it: 0 or -errno */
+    struct warmup_item
+        populate;            /* always required; granted is what the page map shows as present */
+    struct warmup_item bind; /* the explicit memory policy */
+    struct warmup_item huge_pages;
+    struct warmup_item lock;
+    struct warmup_item fork;      /* exclusion from fork, or wipe */
+    struct warmup_item name_item; /* name in /proc/PID/maps; off when the kernel cannot */
+    struct warmup_item freeze;    /* shut out khugepaged and KSM */
+    int node;                     /* node asked for, or -1 for local */
+
+    uint64_t faults_minor; /* taken by the whole warmup in the calling thread */
+    uint64_t faults_major;
+    uint64_t proof_faults; /* pages that the second populate still had to fault in; 0 when proven */
+    int proven;            /* 1: the second populate found nothing to do */
+    uint64_t spent_ns[WARMUP_PHASE_COUNT]; /* per step */
+};
+#define WARMUP_REPORT_INIT                                                                         \
+    {                                                                                              \
+        .struct_size = sizeof(struct warmup_report)                                                \
+    }
+
+/* Where a warmup is. */
+struct warmup_progress {
+    enum warmup_phase phase;
+    size_t done_bytes;  /* of this phase */
+    size_t total_bytes; /* of this phase */
+    uint64_t spent_ns;  /* in this phase */
+};
+
+/* How a warmup runs. Zero of every field is the default. */
+struct warmup_options {
+    size_t struct_size; /* filled by WARMUP_OPTIONS */
+    /* Called after each chunk; anything but 0 stops the warmup with -ECANCELED. The pages done so
+     * far stay, the arena counts as cold, and a later warmup finishes the work. */
+    int (*progress)(const struct warmup_progress *progress, void *context);
+    void *context;      /* handed to `progress` */
+    size_t chunk_bytes; /* done at a time, so that locks are held briefly; default 32 MiB */
+};
+#define WARMUP_OPTIONS(...)                                                                        \
+    ((struct warmup_options){.struct_size = sizeof(struct warmup_options), __VA_ARGS__})
+
+/* --------------------------------------------------------------------------------------- report */
+
+/**
+ * Print a report for people: one line per wish, asked against got, with errno and remedy.
+ *
+ * Returns  0; -EINVAL an argument is NULL or the size is unknown; -EIO the stream failed
+ * Latency  cold
+ * Threads  any
+ * Since    0.1
+ */
+ZEROFAULT_API int warmup_report_print(const struct warmup_report *report, FILE *stream);
+
+/**
+ * Name a phase, a method or a limit in one lower-case word or two.
+ *
+ * Returns  a static string; "unknown" for a value out of range
+ * Latency  hot
+ * Threads  any
+ * Since    0.1
+ */
+ZEROFAULT_API const char *warmup_phase_name(enum warmup_phase phase);
+/** As warmup_phase_name. Returns a static string. Latency hot. Threads any. Since 0.1. */
+ZEROFAULT_API const char *warmup_method_name(enum warmup_method method);
+/** As warmup_phase_name. Returns a static string. Latency hot. Threads any. Since 0.1. */
+ZEROFAULT_API const char *warmup_limit_name(enum warmup_limit limit);
+
+ZEROFAULT_END_DECLS
+
+#endif

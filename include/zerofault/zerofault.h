@@ -1,0 +1,13 @@
+/* zerofault: memory that is proven ready before the hot loop, and a guard that says if it was
+ * not. */
+#ifndef ZEROFAULT_ZEROFAULT_H
+#define ZEROFAULT_ZEROFAULT_H
+
+#include <zerofault/arena.h>
+#include <zerofault/histogram.h>
+#include <zerofault/hot.h>
+#include <zerofault/pool.h>
+#include <zerofault/version.h>
+#include <zerofault/warmup.h>
+
+#endif

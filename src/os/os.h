@@ -1,0 +1,168 @@
+/*
+ * Everything that zerofault asks of an operating system, in about thirty calls.
+ *
+ * One folder per system implements it; the build chooses. No other part names a system call. An
+ * int result is 0 or -errno; on failure nothing is changed unless a comment says so. Ranges are
+ * whole pages: `base` and `size_bytes` are multiples of zf_os_page_bytes(), size_bytes is not 0,
+ * and the range was reserved here; the functions assert it. -EOPNOTSUPP always means that this
+ * system does not know the call, never that it refused this one.
+ */
+#ifndef ZF_OS_OS_H
+#define ZF_OS_OS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* ------------------------------------------------------------------------------------- page
+ * sizes */
+
+/* Bytes of the smallest page. Cannot fail. */
+size_t zf_os_page_bytes(void);
+
+/* Bytes of a transparent huge page; 0 when the system has none. */
+size_t zf_os_huge_page_bytes(void);
+
+/* ------------------------------------------------------------------------------- address ranges */
+
+/* Reserve addresses, none of them usable, aligned to a power of two >= the page size.
+ * -ENOMEM no address space, or too many ranges. */
+int zf_os_reserve(size_t size_bytes, size_t alignment, void **base);
+
+/* Make part of a reserved range readable and writable, zero-filled on first touch. No page
+ * becomes resident. -ENOMEM the system's commit limit. */
+int zf_os_commit(void *base, size_t size_bytes);
+
+/* Give a whole reserved range back. The range must be one that zf_os_reserve returned. */
+int zf_os_release(void *base, size_t size_bytes);
+
+/* Give a committed range a name that the system's own tools show. -EOPNOTSUPP the system keeps no
+ * names. */
+int zf_os_name(void *base, size_t size_bytes, const char *name);
+
+/* ------------------------------------------------------------------------ residency and locking */
+
+/* Make every page of the range present and writable, keeping content, as if each had been
+ * written. -EOPNOTSUPP the system cannot (touch instead); -ENOMEM no memory; -EFAULT a page
+ * cannot be had; -EHWPOISON broken memory. Pages before the failing one stay. A success proves
+ * nothing: ask zf_os_residency. */
+int zf_os_populate(void *base, size_t size_bytes);
+
+/* Keep the pages of the range in memory, populating those that are not there. -ENOMEM over the
+ * limit for locked memory, or no memory; -EPERM no locking for this process at all; -EAGAIN some
+ * pages could not be locked. */
+int zf_os_lock(void *base, size_t size_bytes);
+
+/* Undo zf_os_lock; pages stay present. */
+int zf_os_unlock(void *base, size_t size_bytes);
+
+/* What is known of a range's pages. Never faults a page in. */
+struct zf_os_residency {
+    size_t present_bytes; /* backed by memory of its own, mapped */
+    size_t huge_bytes;    /* of those, mapped by huge pages */
+    size_t locked_bytes;  /* by the system's own accounting */
+};
+
+/* Fill in what is known. -EOPNOTSUPP the system cannot tell. */
+int zf_os_residency(const void *base, size_t size_bytes, struct zf_os_residency *residency);
+
+/* ----------------------------------------------------------------------------------- placement */
+
+/* Prefer memory of this node, -1 for the node of the thread that touches first. An explicit
+ * policy, so that the system does not unmap pages to see who uses them. It never makes an
+ * allocation fail. -ENODEV no such node; -EPERM not allowed here; -EOPNOTSUPP no NUMA in this
+ * system. */
+int zf_os_prefer_node(void *base, size_t size_bytes, int node);
+
+/* --------------------------------------------------------------------------------------- advice */
+
+enum zf_os_advice {
+    ZF_OS_FORK_EXCLUDE,  /* a child of fork does not get the range */
+    ZF_OS_FORK_WIPE,     /* a child of fork gets zeros */
+    ZF_OS_HUGE_WISHED,   /* use huge pages from the first touch on */
+    ZF_OS_HUGE_COLLAPSE, /* turn what is present into huge pages now */
+    ZF_OS_HUGE_FROZEN,   /* leave page sizes as they are from now on */
+    ZF_OS_NEVER_MERGE    /* do not share equal pages between processes */
+};
+
+/* Apply advice to a range. -EOPNOTSUPP unknown to this system; -ENOMEM no huge page to be had, or
+ * too many ranges; -EAGAIN, -EBUSY the collapse failed for now. */
+int zf_os_advise(void *base, size_t size_bytes, enum zf_os_advice advice);
+
+/* ------------------------------------------------------------------------------------- limits */
+
+/* Bytes that this process may still lock; SIZE_MAX when there is no limit. */
+int zf_os_lockable_bytes(size_t *free_bytes);
+
+/* The calling thread's own counters since it started. */
+struct zf_os_counters {
+    uint64_t faults_minor;
+    uint64_t faults_major;
+    uint64_t switches_voluntary;
+    uint64_t switches_involuntary;
+};
+
+void zf_os_counters(struct zf_os_counters *counters);
+
+/* Monotonic time. */
+uint64_t zf_os_clock_ns(void);
+
+/* The system's number of the calling thread, as its tools show it. */
+uint32_t zf_os_thread_id(void);
+
+/* Read a whole small file. Returns its length, less than `size_bytes`, with the text terminated
+ * by a zero byte; or -errno, -EFBIG when it does not fit. */
+ssize_t zf_os_read_file(const char *path, char *text, size_t size_bytes);
+
+/* --------------------------------------------------------------------------------- fault ring */
+
+/*
+ * The calling thread's page faults, recorded by the system in the thread itself: `*head` has
+ * moved before the next instruction of the program runs. Only faults taken by the program's own
+ * instructions are seen. Records have one fixed size, so every head value is a boundary and a
+ * distance between two is a count.
+ */
+struct zf_os_fault_ring {
+    const volatile uint64_t *head; /* bytes ever written */
+    const unsigned char *data;     /* the last data_bytes of them, at head modulo data_bytes */
+    size_t data_bytes;             /* power of two */
+    int handle;
+};
+
+struct zf_os_fault {
+    uintptr_t address;     /* of the data */
+    uintptr_t instruction; /* of the code */
+    uint64_t time_ns;      /* as zf_os_clock_ns */
+    uint32_t thread_id;
+};
+
+/* Open the ring for the calling thread and make its memory warm for reading. `data_bytes` is
+ * rounded up to a power of two of pages. -EACCES, -EPERM refused; -ENOSYS, -EOPNOTSUPP not in
+ * this system; -EMFILE no handle; -ENOMEM no memory or over the limit for such memory. */
+int zf_os_fault_ring_open(struct zf_os_fault_ring *ring, size_t data_bytes);
+
+/* Close it. The head may not be read any more. */
+void zf_os_fault_ring_close(struct zf_os_fault_ring *ring);
+
+/* Count the records between two heads, those overwritten since included. */
+uint64_t zf_os_fault_ring_count(const struct zf_os_fault_ring *ring, uint64_t from, uint64_t to);
+
+/* Copy the first record at or after `*position` that is still there, and move `*position` behind
+ * it. Returns 1, or 0 when there is none before `to`. */
+int zf_os_fault_ring_next(const struct zf_os_fault_ring *ring, uint64_t *position, uint64_t to,
+                          struct zf_os_fault *fault);
+
+/* ------------------------------------------------------------------------------ thread's end */
+
+/* Have `at_exit(context)` called when the calling thread ends; NULL takes it back. One per thread.
+ * -ENOMEM, -EAGAIN no room. */
+int zf_os_thread_at_exit(void (*at_exit)(void *context), void *context);
+
+/* ------------------------------------------------------------------------------------- locking */
+
+/* One lock for the control plane's tables; never taken in begin or end. */
+void zf_os_table_lock(void);
+void zf_os_table_unlock(void);
+
+#endif
