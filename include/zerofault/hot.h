@@ -156,6 +156,12 @@ struct hot_thread_view {
 };
 extern ZEROFAULT_API ZEROFAULT_THREAD_LOCAL struct hot_thread_view hot_thread_view;
 
+/** Where the section's slot is. Returns bytes. Latency hot. Threads any. Since 0.1. */
+ZEROFAULT_INLINE uint32_t hot_slot_bytes(const struct hot_section *section)
+{
+    return __atomic_load_n(&section->slot_bytes, __ATOMIC_RELAXED);
+}
+
 /** The long way of hot_section_begin. Returns nothing. Latency warm. Threads any. Since 0.1. */
 ZEROFAULT_COLD void hot_section_begin_slow(struct hot_section *section);
 
@@ -177,7 +183,7 @@ ZEROFAULT_COLD uint64_t hot_section_end_slow(struct hot_section *section);
 ZEROFAULT_INLINE void hot_section_begin(struct hot_section *section)
 {
     struct hot_slot *slot =
-        (struct hot_slot *)(void *)(hot_thread_view.slots + section->slot_bytes);
+        (struct hot_slot *)(void *)(hot_thread_view.slots + hot_slot_bytes(section));
     if (ZEROFAULT_UNLIKELY(slot->section != section || slot->head != HOT_SLOT_CLOSED)) {
         hot_section_begin_slow(section);
         return;
@@ -199,7 +205,7 @@ ZEROFAULT_INLINE uint64_t hot_section_end(struct hot_section *section)
 {
     struct hot_slot *slot;
     ZEROFAULT_COMPILER_FENCE();
-    slot = (struct hot_slot *)(void *)(hot_thread_view.slots + section->slot_bytes);
+    slot = (struct hot_slot *)(void *)(hot_thread_view.slots + hot_slot_bytes(section));
     if (ZEROFAULT_UNLIKELY(slot->section != section || slot->head != *hot_thread_view.ring_head))
         return hot_section_end_slow(section);
     slot->head = HOT_SLOT_CLOSED;

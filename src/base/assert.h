@@ -5,6 +5,8 @@
 #ifndef ZF_BASE_ASSERT_H
 #define ZF_BASE_ASSERT_H
 
+#include <assert.h> /* static_assert */
+
 #ifdef NDEBUG
 #define ZF_ASSERT(condition) ((void)sizeof(!!(condition)))
 #else

@@ -145,6 +145,9 @@ int zf_os_fault_ring_open(struct zf_os_fault_ring *ring, size_t data_bytes);
 /* Close it. The head may not be read any more. */
 void zf_os_fault_ring_close(struct zf_os_fault_ring *ring);
 
+/* In a child that inherited only the handle: let go of it. The ring itself is not mapped there. */
+void zf_os_fault_ring_abandon(int handle);
+
 /* Count the records between two heads, those overwritten since included. */
 uint64_t zf_os_fault_ring_count(const struct zf_os_fault_ring *ring, uint64_t from, uint64_t to);
 
@@ -153,11 +156,15 @@ uint64_t zf_os_fault_ring_count(const struct zf_os_fault_ring *ring, uint64_t fr
 int zf_os_fault_ring_next(const struct zf_os_fault_ring *ring, uint64_t *position, uint64_t to,
                           struct zf_os_fault *fault);
 
-/* ------------------------------------------------------------------------------ thread's end */
+/* ---------------------------------------------------------------------- end of threads, fork */
 
 /* Have `at_exit(context)` called when the calling thread ends; NULL takes it back. One per thread.
  * -ENOMEM, -EAGAIN no room. */
 int zf_os_thread_at_exit(void (*at_exit)(void *context), void *context);
+
+/* Have `in_child()` called in each child of fork, by the thread that forked, from the next
+ * zf_os_thread_at_exit of the process on. One per process. */
+void zf_os_fork_in_child(void (*in_child)(void));
 
 /* ------------------------------------------------------------------------------------- locking */
 

@@ -1,0 +1,273 @@
+/*
+ * The life of an arena: create, warm up, destroy. Allocation itself is inline in the header.
+ *
+ * An arena is two regions: the one that is handed out, and a small one for the head and the
+ * control block, made and warmed the same way, because metadata that faults spoils a hot section
+ * as surely as data does. Between the two the only link is a pointer, so capacity stays a whole
+ * number of pages, huge ones too.
+ */
+#include <zerofault/arena.h>
+
+#include <errno.h>
+#include <string.h>
+
+#include "arena/registry.h"
+#include "base/arith.h"
+#include "base/options.h"
+#include "base/tripwire.h"
+#include "os/os.h"
+#include "region/region.h"
+#include "warmup/warmup.h"
+
+static_assert(sizeof(struct arena) == 64, "what the hot path touches fits one cache line");
+static_assert(sizeof(((struct warmup_report *)0)->name) == ARENA_NAME_MAX, "names fit the report");
+
+struct arena_control {
+    struct zf_region region;         /* what is handed out */
+    struct zf_region control_region; /* where this struct and the head live */
+    struct zf_warmup_wishes wishes;  /* of the creation, defaults resolved */
+    struct zf_registry_entry *entry; /* for finding the arena by address */
+    size_t warm_bytes;               /* proven by the last warmup */
+    char name[ARENA_NAME_MAX];
+};
+
+/* What shares the control region's first page. */
+struct arena_page {
+    struct arena head;
+    struct arena_control control;
+};
+
+static bool arena_is_valid(const struct arena *arena)
+{
+    return arena->begin <= arena->next && arena->next <= arena->end && arena->peak <= arena->end &&
+           arena->control != NULL && arena->begin == (uintptr_t)arena->control->region.base &&
+           arena->end - arena->begin == arena->control->region.size_bytes;
+}
+
+/* ----------------------------------------------------------------------------- options to wishes
+ * */
+
+static enum warmup_wish resolve(enum warmup_wish asked, enum warmup_wish by_default)
+{
+    return asked == WARMUP_DEFAULT ? by_default : asked;
+}
+
+static bool wish_is_known(enum warmup_wish wish)
+{
+    return (unsigned)wish <= WARMUP_REQUIRE;
+}
+
+static int check_options(const struct arena_options *options)
+{
+    if (options->capacity_bytes == 0 || options->capacity_bytes > ARENA_REQUEST_MAX)
+        return -EINVAL;
+    if (options->name != NULL && strnlen(options->name, ARENA_NAME_MAX) == ARENA_NAME_MAX)
+        return -EINVAL;
+    if (options->node < 0 || (unsigned)options->fork > WARMUP_FORK_INHERIT)
+        return -EINVAL;
+    if (!wish_is_known(options->bind) || !wish_is_known(options->huge_pages) ||
+        !wish_is_known(options->lock))
+        return -EINVAL;
+    return 0;
+}
+
+static struct zf_warmup_wishes wishes_of(const struct arena_options *options)
+{
+    struct zf_warmup_wishes wishes = {
+        .bind = resolve(options->bind, WARMUP_PREFER),
+        .huge_pages = resolve(options->huge_pages, WARMUP_OFF),
+        .lock = resolve(options->lock, WARMUP_PREFER),
+        .fork = options->fork,
+        .node = options->node - 1, /* ARENA_NODE_LOCAL becomes -1 */
+    };
+    return wishes;
+}
+
+/* ------------------------------------------------------------------------------ create, destroy */
+
+static int create_region(struct zf_region *region, const struct zf_warmup_wishes *wishes,
+                         size_t capacity_bytes, const char *name)
+{
+    size_t page_bytes = zf_os_page_bytes();
+    struct zf_region_options options = {
+        .alignment_bytes = page_bytes,
+        .node = wishes->node,
+        .bind = wishes->bind,
+        .huge_pages = wishes->huge_pages,
+        .fork = wishes->fork,
+        .name = name,
+    };
+    if (wishes->huge_pages != WARMUP_OFF)
+        options.alignment_bytes = zf_max(page_bytes, zf_os_huge_page_bytes());
+    if (!zf_align_up(capacity_bytes, options.alignment_bytes, &options.size_bytes))
+        return -EINVAL;
+    return zf_region_create(region, &options);
+}
+
+/* The head's own memory: small pages, but excluded from fork and locked like the arena's. */
+static int create_page(struct arena_page **out, const struct zf_warmup_wishes *wishes)
+{
+    struct zf_warmup_wishes small = *wishes;
+    struct zf_region region;
+    int error;
+    small.huge_pages = WARMUP_OFF;
+    small.bind = WARMUP_PREFER;
+    error = create_region(&region, &small, sizeof(struct arena_page), "zerofault");
+    if (error != 0)
+        return error;
+    *out = region.base;
+    memset(*out, 0, sizeof **out);
+    (*out)->control.control_region = region;
+    return 0;
+}
+
+static void destroy_page(struct arena_page *page)
+{
+    struct zf_region region = page->control.control_region;
+    zf_region_destroy(&region);
+}
+
+static int fill_page(struct arena_page *page, const struct arena_options *options,
+                     const struct zf_warmup_wishes *wishes)
+{
+    struct arena_control *control = &page->control;
+    const char *name = options->name == NULL ? "arena" : options->name;
+    int error;
+    memcpy(control->name, name, strlen(name) + 1);
+    control->wishes = *wishes;
+    error = create_region(&control->region, wishes, options->capacity_bytes, control->name);
+    if (error != 0)
+        return error;
+    page->head.begin = (uintptr_t)control->region.base;
+    page->head.end = page->head.begin + control->region.size_bytes;
+    page->head.next = page->head.begin;
+    page->head.peak = page->head.begin;
+    page->head.control = control;
+    control->entry = zf_registry_add(page->head.begin, page->head.end, control->name);
+    if (control->entry == NULL) {
+        zf_region_destroy(&control->region);
+        return -ENOMEM;
+    }
+    return 0;
+}
+
+int arena_create(struct arena **out, const struct arena_options *options)
+{
+    struct arena_options known;
+    struct zf_warmup_wishes wishes;
+    struct arena_page *page;
+    int error;
+    if (out == NULL)
+        return -EINVAL;
+    *out = NULL;
+    if (options == NULL)
+        return -EINVAL;
+    error = zf_options_take(&known, sizeof known, options);
+    if (error == 0)
+        error = check_options(&known);
+    if (error != 0)
+        return error;
+    wishes = wishes_of(&known);
+    error = create_page(&page, &wishes);
+    if (error != 0)
+        return error;
+    error = fill_page(page, &known, &wishes);
+    if (error != 0) {
+        destroy_page(page);
+        return error;
+    }
+    ZF_ASSERT(arena_is_valid(&page->head));
+    *out = &page->head;
+    return 0;
+}
+
+void arena_destroy(struct arena *arena)
+{
+    struct arena_control *control;
+    if (arena == NULL)
+        return;
+    ZF_ASSERT(arena_is_valid(arena));
+    control = arena->control;
+    zf_registry_remove(control->entry);
+    zf_region_destroy(&control->region);
+    destroy_page((struct arena_page *)arena);
+}
+
+/* --------------------------------------------------------------------------------------- warmup */
+
+/* The head's page has no report of its own: what could be refused there is refused for the arena
+ * too. */
+static int warm_page(struct arena_control *control, const struct warmup_options *options)
+{
+    struct zf_warmup_wishes wishes = control->wishes;
+    struct warmup_options quiet = *options;
+    struct warmup_report report;
+    wishes.huge_pages = WARMUP_OFF;
+    wishes.bind = WARMUP_PREFER;
+    quiet.progress = NULL;
+    return zf_warmup_region(&control->control_region, &wishes, &quiet, &report);
+}
+
+static int warm(struct arena_control *control, const struct warmup_options *options,
+                struct warmup_report *report)
+{
+    int error = zf_warmup_region(&control->region, &control->wishes, options, report);
+    if (error == 0)
+        error = warm_page(control, options);
+    control->warm_bytes = error == 0 ? control->region.size_bytes : 0;
+    memcpy(report->name, control->name, sizeof report->name);
+    report->result = error;
+    return error;
+}
+
+int arena_warmup(struct arena *arena, const struct warmup_options *options,
+                 struct warmup_report *report)
+{
+    struct warmup_options known_options;
+    struct warmup_report known_report;
+    int error;
+    if (arena == NULL || (report != NULL && zf_result_check(report) != 0))
+        return -EINVAL;
+    error = zf_options_take(&known_options, sizeof known_options, options);
+    if (error != 0)
+        return error;
+    if (zf_tripwire_armed())
+        return -EBUSY;
+    ZF_ASSERT(arena_is_valid(arena));
+    error = warm(arena->control, &known_options, &known_report);
+    if (report != NULL)
+        zf_result_give(report, &known_report, sizeof known_report);
+    ZF_ASSERT(arena_is_valid(arena));
+    return error;
+}
+
+/* ----------------------------------------------------------------------------- refusal, queries */
+
+void *arena_refuse(struct arena *arena, size_t size_bytes, size_t alignment)
+{
+    (void)alignment;
+    ++arena->refused_count;
+    zf_tripwire_refused(size_bytes);
+    return NULL;
+}
+
+int arena_stats(const struct arena *arena, struct arena_statistics *stats)
+{
+    struct arena_statistics known = ARENA_STATISTICS_INIT;
+    if (arena == NULL || zf_result_check(stats) != 0)
+        return -EINVAL;
+    ZF_ASSERT(arena_is_valid(arena));
+    known.capacity_bytes = arena->end - arena->begin;
+    known.used_bytes = arena->next - arena->begin;
+    known.peak_bytes = zf_max(arena->peak, arena->next) - arena->begin;
+    known.warm_bytes = arena->control->warm_bytes;
+    known.refused_count = arena->refused_count;
+    zf_result_give(stats, &known, sizeof known);
+    return 0;
+}
+
+const char *arena_name(const struct arena *arena)
+{
+    ZF_ASSERT(arena_is_valid(arena));
+    return arena->control->name;
+}

@@ -1,0 +1,17 @@
+/*
+ * What the rest of the guard may do to a section that is open on a thread.
+ */
+#ifndef ZF_HOT_SECTION_H
+#define ZF_HOT_SECTION_H
+
+#include <stdint.h>
+
+#include "hot/thread.h"
+
+/* Note a violation inside an open section; its end will find it. */
+void zf_hot_raise(struct zf_hot_thread *thread, uint32_t index, enum hot_kind kind);
+
+/* Close a section whose end will never come, as one misuse. */
+void zf_hot_abandon(struct zf_hot_thread *thread, uint32_t index);
+
+#endif

@@ -1,0 +1,133 @@
+/*
+ * Sections by number and the list of attached threads; see table.h. Counters are read here while
+ * their thread writes them: both sides use relaxed atomics, so a sum may miss the entry under way
+ * and is never torn.
+ */
+#include "hot/table.h"
+
+#include <string.h>
+
+#include "base/assert.h"
+#include "os/os.h"
+
+struct row {
+    const struct hot_section *section;
+    struct hot_section_statistics retired; /* counts of threads that are gone */
+};
+
+static struct row rows[ZF_HOT_SLOTS];
+static uint32_t rows_end = 1; /* 0 is nobody's */
+static struct zf_hot_thread *threads;
+
+static uint64_t read_counter(const uint64_t *counter)
+{
+    return __atomic_load_n(counter, __ATOMIC_RELAXED);
+}
+
+uint32_t zf_hot_table_known(const struct hot_section *section)
+{
+    uint32_t slot_bytes = __atomic_load_n(&section->slot_bytes, __ATOMIC_ACQUIRE);
+    ZF_ASSERT(slot_bytes % sizeof(struct hot_slot) == 0);
+    return slot_bytes / (uint32_t)sizeof(struct hot_slot);
+}
+
+/* An object that was unloaded and loaded again comes back at the same place with a fresh section.
+ * */
+static uint32_t find_row(const struct hot_section *section)
+{
+    for (uint32_t index = 1; index < rows_end; ++index)
+        if (rows[index].section == section)
+            return index;
+    return 0;
+}
+
+uint32_t zf_hot_table_index(struct hot_section *section)
+{
+    uint32_t index = zf_hot_table_known(section);
+    if (index != 0)
+        return index;
+    zf_os_table_lock();
+    index = find_row(section);
+    if (index == 0 && rows_end < ZF_HOT_SLOTS) {
+        index = rows_end;
+        rows[index].section = section;
+        __atomic_store_n(&rows_end, index + 1, __ATOMIC_RELEASE);
+    }
+    __atomic_store_n(&section->slot_bytes, index * (uint32_t)sizeof(struct hot_slot),
+                     __ATOMIC_RELEASE);
+    zf_os_table_unlock();
+    return index;
+}
+
+uint32_t zf_hot_table_end(void)
+{
+    return __atomic_load_n(&rows_end, __ATOMIC_ACQUIRE);
+}
+
+void zf_hot_table_add(struct zf_hot_thread *thread)
+{
+    ZF_ASSERT(thread->magic == ZF_HOT_MAGIC);
+    zf_os_table_lock();
+    thread->next = threads;
+    threads = thread;
+    zf_os_table_unlock();
+}
+
+static void add_thread(struct hot_section_statistics *sum, const struct zf_hot_thread *thread,
+                       uint32_t index)
+{
+    const struct zf_hot_tally *tally = &thread->tallies[index];
+    sum->entries += read_counter(&thread->slots[index].entries);
+    sum->dirty_entries += read_counter(&tally->dirty_entries);
+    for (int kind = 0; kind < HOT_KIND_COUNT; ++kind)
+        sum->counts[kind] += read_counter(&tally->counts[kind]);
+}
+
+static void unlink_thread(const struct zf_hot_thread *thread)
+{
+    struct zf_hot_thread **link = &threads;
+    while (*link != NULL && *link != thread)
+        link = &(*link)->next;
+    ZF_ASSERT(*link == thread);
+    *link = thread->next;
+}
+
+void zf_hot_table_remove(struct zf_hot_thread *thread)
+{
+    zf_os_table_lock();
+    unlink_thread(thread);
+    for (uint32_t index = 1; index < rows_end; ++index)
+        add_thread(&rows[index].retired, thread, index);
+    zf_os_table_unlock();
+}
+
+void zf_hot_table_misuse(uint32_t index)
+{
+    ZF_ASSERT(index < ZF_HOT_SLOTS);
+    zf_os_table_lock();
+    rows[index].retired.dirty_entries += 1;
+    rows[index].retired.counts[HOT_MISUSE] += 1;
+    zf_os_table_unlock();
+}
+
+void zf_hot_table_sum(const struct hot_section *section, uint32_t index,
+                      struct hot_section_statistics *sum)
+{
+    ZF_ASSERT(index < ZF_HOT_SLOTS);
+    zf_os_table_lock();
+    if (index != 0 && rows[index].section == section) {
+        *sum = rows[index].retired;
+        for (const struct zf_hot_thread *thread = threads; thread != NULL; thread = thread->next)
+            add_thread(sum, thread, index);
+    }
+    zf_os_table_unlock();
+}
+
+void zf_hot_table_forget(void)
+{
+    zf_os_table_lock();
+    threads = NULL;
+    for (uint32_t index = 1; index < rows_end; ++index)
+        memset(&rows[index].retired, 0, sizeof rows[index].retired);
+    zf_os_table_unlock();
+}

@@ -1,0 +1,40 @@
+/*
+ * The two tables of the process: sections by slot number, and attached threads.
+ *
+ * A section gets its number at its first begin and keeps it; what exited threads counted stays
+ * here. All of it is under the control plane's lock, which begin and end take only on a section's
+ * very first use.
+ */
+#ifndef ZF_HOT_TABLE_H
+#define ZF_HOT_TABLE_H
+
+#include <stdint.h>
+
+#include <zerofault/hot.h>
+
+#include "hot/thread.h"
+
+/* Number of the section, given at first use; 0 when the table is full. */
+uint32_t zf_hot_table_index(struct hot_section *section);
+
+/* Number of the section if it has one, else 0. */
+uint32_t zf_hot_table_known(const struct hot_section *section);
+
+/* Numbers given out so far, plus one: slots from 1 up to here can be in use. */
+uint32_t zf_hot_table_end(void);
+
+/* Enter or take out a thread; taking out keeps its counts. */
+void zf_hot_table_add(struct zf_hot_thread *thread);
+void zf_hot_table_remove(struct zf_hot_thread *thread);
+
+/* Count a misuse on a thread that has no tally to keep it. */
+void zf_hot_table_misuse(uint32_t index);
+
+/* Sum of all threads for one number; the slot's owner must be `section`. */
+void zf_hot_table_sum(const struct hot_section *section, uint32_t index,
+                      struct hot_section_statistics *sum);
+
+/* In a child of fork: no thread but the caller exists, and nothing was counted yet. */
+void zf_hot_table_forget(void);
+
+#endif

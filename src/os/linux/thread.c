@@ -1,0 +1,91 @@
+/*
+ * What happens when a thread or a child of fork begins or ends, and the one lock of the control
+ * plane.
+ *
+ * The lock is held across fork, so that a child never inherits it taken by a thread that it does
+ * not have. A child made by a bare clone system call runs no handlers; the hot part notices such
+ * a child by its wiped memory instead.
+ */
+#include <errno.h>
+#include <pthread.h>
+
+#include "base/assert.h"
+#include "os/os.h"
+
+static pthread_mutex_t table_mutex = PTHREAD_MUTEX_INITIALIZER;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static pthread_key_t exit_key;
+static int once_error;
+static void (*fork_child)(void);
+
+struct exit_call {
+    void (*at_exit)(void *context);
+    void *context;
+};
+static __thread struct exit_call exit_call;
+
+static void run_exit_call(void *set)
+{
+    struct exit_call *call = set;
+    if (call->at_exit != NULL)
+        call->at_exit(call->context);
+}
+
+static void before_fork(void)
+{
+    (void)pthread_mutex_lock(&table_mutex);
+}
+
+static void after_fork_in_parent(void)
+{
+    (void)pthread_mutex_unlock(&table_mutex);
+}
+
+static void after_fork_in_child(void)
+{
+    (void)pthread_mutex_unlock(&table_mutex);
+    if (fork_child != NULL)
+        fork_child();
+}
+
+static void prepare_once(void)
+{
+    once_error = pthread_key_create(&exit_key, run_exit_call);
+    if (once_error == 0)
+        once_error = pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
+}
+
+int zf_os_thread_at_exit(void (*at_exit)(void *context), void *context)
+{
+    int error = pthread_once(&once, prepare_once);
+    if (error == 0)
+        error = once_error;
+    if (error != 0)
+        return -error;
+    error = pthread_setspecific(exit_key, at_exit == NULL ? NULL : &exit_call);
+    if (error != 0)
+        return -error;
+    exit_call.at_exit = at_exit;
+    exit_call.context = context;
+    return 0;
+}
+
+void zf_os_fork_in_child(void (*in_child)(void))
+{
+    ZF_ASSERT(fork_child == NULL || fork_child == in_child);
+    fork_child = in_child;
+}
+
+void zf_os_table_lock(void)
+{
+    int error = pthread_mutex_lock(&table_mutex);
+    ZF_ASSERT(error == 0);
+    (void)error;
+}
+
+void zf_os_table_unlock(void)
+{
+    int error = pthread_mutex_unlock(&table_mutex);
+    ZF_ASSERT(error == 0);
+    (void)error;
+}
