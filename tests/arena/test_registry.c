@@ -1,0 +1,99 @@
+/*
+ * The table of live arenas: found while they live, never after, also while others come and go.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <string.h>
+
+#include "arena/registry.h"
+
+static void address_is_found_with_name_and_offset_while_entered(void **state)
+{
+    struct zf_registry_match match;
+    struct zf_registry_entry *entry = zf_registry_add(0x10000, 0x20000, "here");
+    (void)state;
+    assert_non_null(entry);
+    assert_true(zf_registry_find(0x10000, &match));
+    assert_string_equal(match.name, "here");
+    assert_int_equal(match.offset_bytes, 0);
+    assert_true(zf_registry_find(0x1ffff, &match));
+    assert_int_equal(match.offset_bytes, 0xffff);
+    assert_false(zf_registry_find(0xffff, &match));
+    assert_false(zf_registry_find(0x20000, &match));
+    assert_false(zf_registry_find(0, &match));
+
+    zf_registry_remove(entry);
+
+    assert_false(zf_registry_find(0x10000, &match));
+}
+
+static void more_entries_than_one_block_are_all_found(void **state)
+{
+    enum { COUNT = 300 };
+    struct zf_registry_entry *entries[COUNT];
+    struct zf_registry_match match;
+    (void)state;
+    for (uintptr_t i = 0; i < COUNT; ++i)
+        entries[i] = zf_registry_add((i + 1) << 20, (i + 2) << 20, "one of many");
+    for (uintptr_t i = 0; i < COUNT; ++i) {
+        assert_true(zf_registry_find(((i + 1) << 20) + i, &match));
+        assert_int_equal(match.offset_bytes, i);
+    }
+    for (size_t i = 0; i < COUNT; ++i)
+        zf_registry_remove(entries[i]);
+    assert_false(zf_registry_find(5 << 20, &match));
+}
+
+static atomic_bool stop;
+
+static void *come_and_go(void *argument)
+{
+    (void)argument;
+    while (!atomic_load(&stop)) {
+        struct zf_registry_entry *first =
+            zf_registry_add(0x1000, 0x2000, "aaaaaaaaaaaaaaaaaaaaaaaa");
+        struct zf_registry_entry *second =
+            zf_registry_add(0x1000, 0x2000, "bbbbbbbbbbbbbbbbbbbbbbbb");
+        zf_registry_remove(first);
+        zf_registry_remove(second);
+    }
+    return NULL;
+}
+
+static void reader_never_sees_a_torn_entry(void **state)
+{
+    pthread_t writer;
+    struct zf_registry_match match;
+    struct zf_registry_entry *fixed = zf_registry_add(0x5000, 0x6000, "fixed");
+    (void)state;
+    assert_int_equal(pthread_create(&writer, NULL, come_and_go, NULL), 0);
+    for (int i = 0; i < 20000; ++i) {
+        if (zf_registry_find(0x1800, &match)) {
+            assert_int_equal(strlen(match.name), 24);
+            assert_int_equal(match.name[0], match.name[23]);
+            assert_int_equal(match.offset_bytes, 0x800);
+        }
+        assert_true(zf_registry_find(0x5000, &match));
+        assert_string_equal(match.name, "fixed");
+    }
+    atomic_store(&stop, true);
+    assert_int_equal(pthread_join(writer, NULL), 0);
+    zf_registry_remove(fixed);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(address_is_found_with_name_and_offset_while_entered),
+        cmocka_unit_test(more_entries_than_one_block_are_all_found),
+        cmocka_unit_test(reader_never_sees_a_torn_entry),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
