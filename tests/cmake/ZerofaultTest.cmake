@@ -25,3 +25,13 @@ function(zf_add_test part noun)
     add_test(NAME ${part}.${noun} COMMAND ${target})
     set_tests_properties(${part}.${noun} PROPERTIES TIMEOUT 120 LABELS "${part};${arg_LABELS}")
 endfunction()
+
+# zf_add_script(<part> <noun> <script> [<argument>...])
+#
+# Run a Python script of the calling folder as the test <part>.<noun>. Status 77 means skipped.
+function(zf_add_script part noun script)
+    add_test(NAME ${part}.${noun}
+        COMMAND ${Python3_EXECUTABLE} -B ${CMAKE_CURRENT_SOURCE_DIR}/${script} ${ARGN})
+    set_tests_properties(${part}.${noun} PROPERTIES
+        TIMEOUT 300 LABELS ${part} SKIP_RETURN_CODE 77)
+endfunction()
