@@ -7,6 +7,11 @@ set(zf_config_dir ${CMAKE_INSTALL_LIBDIR}/cmake/zerofault)
 install(TARGETS zerofault_shared zerofault_static EXPORT zerofaultTargets
     LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}
     ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
+if(TARGET zerofault_cpp)
+    install(TARGETS zerofault_cpp EXPORT zerofaultTargets)
+    install(DIRECTORY ${PROJECT_SOURCE_DIR}/bindings/cpp/include/zerofault
+        DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.hpp")
+endif()
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/zerofault
     DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.h")
 
