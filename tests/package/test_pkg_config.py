@@ -1,0 +1,43 @@
+#!/usr/bin/env python3
+"""An outside program builds and runs with what pkg-config says of the installed library: shared
+and fully static, in C and in C++."""
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+
+def run(*command, **options):
+    """Show a command, run it, and give back what it printed."""
+    print("+", *command, flush=True)
+    return subprocess.run(command, check=True, text=True, **options)
+
+
+def main():
+    prefix, consumer, c_compiler, cpp_compiler = sys.argv[1:]
+    found = next(pathlib.Path(prefix).rglob("zerofault.pc")).parent
+    environment = dict(os.environ, PKG_CONFIG_PATH=str(found), LD_LIBRARY_PATH=str(found.parent))
+
+    def pkg_config(*options):
+        command = ("pkg-config", *options, "zerofault")
+        return run(*command, env=environment, stdout=subprocess.PIPE).stdout.split()
+
+    header = pathlib.Path(prefix, "include", "zerofault", "version.h").read_text()
+    version = pkg_config("--modversion")[0]
+    assert f'ZEROFAULT_VERSION "{version}"' in header, version
+    with tempfile.TemporaryDirectory() as folder:
+        for compiler, source in ((c_compiler, "consumer.c"), (cpp_compiler, "consumer.cpp")):
+            program = os.path.join(folder, source + ".out")
+            source = os.path.join(consumer, source)
+            flags = pkg_config("--cflags")
+            run(compiler, source, "-o", program, *flags, *pkg_config("--libs"))
+            run(program, env=environment)
+            libraries = pkg_config("--static", "--libs")
+            run(compiler, "-static", source, "-o", program, *flags, *libraries)
+            run(program, env={})
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,42 @@
+/* What a test needs of the machine; see needs.h. */
+#include "support/needs.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+/* Is `name` one of the words in ZEROFAULT_TEST_PROVIDES? */
+static bool is_provided(const char *name)
+{
+    const char *word = getenv("ZEROFAULT_TEST_PROVIDES");
+    size_t length = strlen(name);
+    while (word != NULL && *word != '\0') {
+        size_t word_length = strcspn(word, " ");
+        if (word_length == length && memcmp(word, name, length) == 0)
+            return true;
+        word += word_length;
+        word += strspn(word, " ");
+    }
+    return false;
+}
+
+void need(const char *name, bool met, const char *reason, ...)
+{
+    char text[256];
+    va_list arguments;
+    if (met)
+        return;
+    va_start(arguments, reason);
+    (void)vsnprintf(text, sizeof text, reason, arguments);
+    va_end(arguments);
+    if (is_provided(name))
+        fail_msg("this job provides %s, yet: %s", name, text);
+    print_message("needs %s: %s\n", name, text);
+    skip();
+}
