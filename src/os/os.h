@@ -15,8 +15,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* ------------------------------------------------------------------------------------- page
- * sizes */
+/* ---------------------------------------------------------------------------------- page sizes */
 
 /* Bytes of the smallest page. Cannot fail. */
 size_t zf_os_page_bytes(void);
@@ -60,11 +59,14 @@ int zf_os_unlock(void *base, size_t size_bytes);
 /* What is known of a range's pages. Never faults a page in. */
 struct zf_os_residency {
     size_t present_bytes; /* backed by memory of its own, mapped */
-    size_t huge_bytes;    /* of those, mapped by huge pages */
-    size_t locked_bytes;  /* by the system's own accounting */
+    size_t huge_bytes;    /* of those, mapped by huge pages; 0 when not known */
+    size_t locked_bytes;  /* of those, locked by the system's own accounting; 0 when not known */
+    bool huge_known;      /* the system told huge_bytes */
+    bool locked_known;    /* the system told locked_bytes */
 };
 
-/* Fill in what is known. -EOPNOTSUPP the system cannot tell. */
+/* Fill in what is known; never more than is so. -EOPNOTSUPP the system cannot even tell what is
+ * present; other errors as the system gives them. */
 int zf_os_residency(const void *base, size_t size_bytes, struct zf_os_residency *residency);
 
 /* ----------------------------------------------------------------------------------- placement */

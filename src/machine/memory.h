@@ -1,0 +1,21 @@
+/*
+ * How much memory this process may still take: from the system, and from its control groups.
+ */
+#ifndef ZF_MACHINE_MEMORY_H
+#define ZF_MACHINE_MEMORY_H
+
+#include <stddef.h>
+
+/* SIZE_MAX stands for "no limit" and for "cannot be told". */
+struct zf_machine_memory {
+    size_t available_bytes;    /* MemAvailable: without swapping */
+    size_t cgroup_limit_bytes; /* of the group with the least left: this one or one above it */
+    size_t cgroup_free_bytes;  /* what it has left, counting file cache that it can drop */
+};
+
+/* Read it below `root` ("" or "/" for this machine, or a captured tree). Never fails half: what
+ * cannot be read is SIZE_MAX. -ENOMEM no memory for reading; otherwise the error of reading
+ * <root>/proc/meminfo, with the control groups still filled in. */
+int zf_machine_memory(const char *root, struct zf_machine_memory *memory);
+
+#endif

@@ -1,0 +1,50 @@
+/*
+ * Small files of /proc and /sys, read whole.
+ *
+ * Their stated size is 0 or a page whatever they hold, so the end is found by reading until read()
+ * answers 0. Nothing is allocated: the caller owns the buffer, and a file that does not fit is
+ * refused instead of cut, because half a number is still a number. See proc(5).
+ */
+#include "os/os.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "base/assert.h"
+
+static ssize_t read_to_end(int file, char *text, size_t size_bytes)
+{
+    size_t length = 0;
+    while (length < size_bytes) {
+        ssize_t count = read(file, text + length, size_bytes - length);
+        if (count < 0 && errno == EINTR)
+            continue;
+        if (count < 0)
+            return -errno;
+        if (count == 0) {
+            text[length] = '\0';
+            return (ssize_t)length;
+        }
+        length += (size_t)count;
+    }
+    return -EFBIG;
+}
+
+ssize_t zf_os_read_file(const char *path, char *text, size_t size_bytes)
+{
+    ssize_t length;
+    int file;
+    ZF_ASSERT(path != NULL);
+    ZF_ASSERT(text != NULL);
+    ZF_ASSERT(size_bytes > 0);
+    text[0] = '\0';
+    file = open(path, O_RDONLY | O_CLOEXEC);
+    if (file < 0)
+        return -errno;
+    length = read_to_end(file, text, size_bytes);
+    close(file);
+    if (length < 0)
+        text[0] = '\0';
+    return length;
+}

@@ -1,0 +1,285 @@
+/*
+ * Which pages of a range are there, huge, locked: asked of the page tables, best source first.
+ *
+ * PAGEMAP_SCAN (Linux 6.7) tells present, zero page and huge at once. Before it, the entries of
+ * /proc/self/pagemap tell present, and smaps bounds what it can: it does not count the zero page,
+ * and AnonHugePages is huge. Without /proc, mincore tells present alone. Locked is the VMA's flag
+ * in smaps together with presence; smaps' own Locked line halves when a child shares the pages.
+ * Every doubt is settled to the low side: what is reported is so. Nothing here touches a page of
+ * the range. See ioctl_pagemap_scan(2), proc(5), mincore(2).
+ */
+#include "os/os.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/arith.h"
+#include "base/assert.h"
+
+/* linux/fs.h of Linux 6.7; the headers of older systems lack it. */
+struct scan_region {
+    uint64_t start;
+    uint64_t end;
+    uint64_t categories;
+};
+struct scan_request {
+    uint64_t size;
+    uint64_t flags;
+    uint64_t start;
+    uint64_t end;
+    uint64_t walk_end;
+    uint64_t regions;
+    uint64_t regions_count;
+    uint64_t pages_max;
+    uint64_t categories_inverted;
+    uint64_t categories_all;
+    uint64_t categories_any;
+    uint64_t categories_reported;
+};
+#define SCAN_REQUEST _IOWR('f', 16, struct scan_request)
+enum { SCAN_PRESENT = 1 << 3, SCAN_ZERO_PAGE = 1 << 5, SCAN_HUGE = 1 << 6 };
+
+#define PAGEMAP_PRESENT (UINT64_C(1) << 63)
+
+/* What one way of asking found in a range. */
+struct pages {
+    size_t present_bytes;
+    size_t huge_bytes;
+};
+
+/* One of the ways, chosen once per question. */
+struct source {
+    int (*count)(const struct source *source, uintptr_t start, uintptr_t end, struct pages *pages);
+    int pagemap; /* open file, or -1 */
+    bool exact;  /* tells zero pages and huge pages apart by itself */
+};
+
+static int count_by_scan(const struct source *source, uintptr_t start, uintptr_t end,
+                         struct pages *pages)
+{
+    struct scan_region regions[64];
+    struct scan_request request = {.size = sizeof request,
+                                   .start = start,
+                                   .end = end,
+                                   .regions = (uintptr_t)regions,
+                                   .regions_count = sizeof regions / sizeof regions[0],
+                                   .categories_inverted = SCAN_ZERO_PAGE,
+                                   .categories_all = SCAN_PRESENT | SCAN_ZERO_PAGE,
+                                   .categories_reported = SCAN_PRESENT | SCAN_HUGE};
+    ZF_ASSERT(start < end);
+    while (request.start < end) {
+        int count = ioctl(source->pagemap, SCAN_REQUEST, &request);
+        if (count < 0)
+            return -errno;
+        for (int i = 0; i < count; ++i) {
+            size_t size_bytes = (size_t)(regions[i].end - regions[i].start);
+            pages->present_bytes += size_bytes;
+            pages->huge_bytes += (regions[i].categories & SCAN_HUGE) != 0 ? size_bytes : 0;
+        }
+        if (request.walk_end <= request.start)
+            return -EIO;
+        request.start = request.walk_end;
+    }
+    ZF_ASSERT(pages->huge_bytes <= pages->present_bytes);
+    return 0;
+}
+
+static int count_by_pagemap(const struct source *source, uintptr_t start, uintptr_t end,
+                            struct pages *pages)
+{
+    uint64_t entries[512];
+    size_t page_bytes = zf_os_page_bytes();
+    ZF_ASSERT(start < end && (start | end) % page_bytes == 0);
+    while (start < end) {
+        size_t wanted = zf_min((end - start) / page_bytes, sizeof entries / sizeof entries[0]);
+        ssize_t length = pread(source->pagemap, entries, wanted * sizeof entries[0],
+                               (off_t)(start / page_bytes * sizeof entries[0]));
+        size_t count = length > 0 ? (size_t)length / sizeof entries[0] : 0;
+        if (count == 0)
+            return length < 0 ? -errno : -EIO;
+        for (size_t i = 0; i < count; ++i)
+            pages->present_bytes += (entries[i] & PAGEMAP_PRESENT) != 0 ? page_bytes : 0;
+        start += count * page_bytes;
+    }
+    return 0;
+}
+
+static int count_by_mincore(const struct source *source, uintptr_t start, uintptr_t end,
+                            struct pages *pages)
+{
+    unsigned char resident[4096];
+    size_t page_bytes = zf_os_page_bytes();
+    ZF_ASSERT(start < end && (start | end) % page_bytes == 0);
+    (void)source;
+    while (start < end) {
+        size_t size_bytes = zf_min(end - start, sizeof resident * page_bytes);
+        if (mincore((void *)start, size_bytes, resident) != 0)
+            return errno == ENOSYS ? -EOPNOTSUPP : -errno;
+        for (size_t i = 0; i < size_bytes / page_bytes; ++i)
+            pages->present_bytes += (resident[i] & 1) != 0 ? page_bytes : 0;
+        start += size_bytes;
+    }
+    return 0;
+}
+
+/* ---------------------------------------------------------------------------------------- smaps */
+
+/* Lines of a file of any length, without an allocation. */
+struct line_reader {
+    char text[4096];
+    size_t length; /* filled */
+    size_t next;   /* first byte not handed out */
+    int file;
+};
+
+/* The next line, cut when it is longer than the buffer; NULL at the end. */
+static char *next_line(struct line_reader *reader)
+{
+    for (;;) {
+        char *line = reader->text + reader->next;
+        char *newline = memchr(line, '\n', reader->length - reader->next);
+        ssize_t count;
+        if (newline != NULL) {
+            *newline = '\0';
+            reader->next = (size_t)(newline - reader->text) + 1;
+            return line;
+        }
+        reader->length -= reader->next;
+        memmove(reader->text, line, reader->length);
+        reader->next = 0;
+        /* A path that fills the buffer: keep its head, which holds the addresses. */
+        if (reader->length == sizeof reader->text)
+            reader->length = sizeof reader->text / 2;
+        count =
+            read(reader->file, reader->text + reader->length, sizeof reader->text - reader->length);
+        if (count <= 0)
+            return NULL;
+        reader->length += (size_t)count;
+    }
+}
+
+/* What smaps says of one mapping. */
+struct mapping {
+    uintptr_t start;
+    uintptr_t end;
+    size_t resident_bytes; /* without the zero page */
+    size_t huge_bytes;
+    bool locked;
+};
+
+/* Take in one line; true when it was the last of its mapping. */
+static bool take_line(struct mapping *mapping, const char *line)
+{
+    char *rest;
+    if (strncmp(line, "Rss:", 4) == 0) {
+        mapping->resident_bytes = strtoull(line + 4, NULL, 10) * 1024;
+    } else if (strncmp(line, "AnonHugePages:", 14) == 0) {
+        mapping->huge_bytes = strtoull(line + 14, NULL, 10) * 1024;
+    } else if (strncmp(line, "VmFlags:", 8) == 0) {
+        mapping->locked = strstr(line + 8, " lo") != NULL;
+        return true;
+    } else if (*line < 'A' || *line > 'Z') {
+        memset(mapping, 0, sizeof *mapping);
+        mapping->start = strtoull(line, &rest, 16);
+        mapping->end = *rest == '-' ? strtoull(rest + 1, NULL, 16) : mapping->start;
+    }
+    return false;
+}
+
+/* Add the part of the range that lies in one mapping. */
+static int add_mapping(const struct source *source, const struct mapping *mapping, uintptr_t start,
+                       uintptr_t end, struct zf_os_residency *residency)
+{
+    struct pages pages = {0};
+    size_t outside_bytes;
+    int rc;
+    start = zf_max(start, mapping->start);
+    end = zf_min(end, mapping->end);
+    ZF_ASSERT(start < end);
+    rc = source->count(source, start, end, &pages);
+    if (rc != 0)
+        return rc;
+    if (!source->exact) {
+        outside_bytes = mapping->end - mapping->start - (end - start);
+        pages.present_bytes = zf_min(pages.present_bytes, mapping->resident_bytes);
+        pages.huge_bytes =
+            mapping->huge_bytes > outside_bytes ? mapping->huge_bytes - outside_bytes : 0;
+    }
+    residency->present_bytes += pages.present_bytes;
+    residency->huge_bytes += pages.huge_bytes;
+    residency->locked_bytes += mapping->locked ? pages.present_bytes : 0;
+    return 0;
+}
+
+/* Walk the mappings of the range; -EOPNOTSUPP without smaps. */
+static int count_by_mapping(const struct source *source, uintptr_t start, uintptr_t end,
+                            struct zf_os_residency *residency)
+{
+    struct line_reader reader = {.file = open("/proc/self/smaps", O_RDONLY | O_CLOEXEC)};
+    struct mapping mapping = {0};
+    uintptr_t covered_end = start;
+    char *line;
+    int rc = 0;
+    if (reader.file < 0)
+        return -EOPNOTSUPP;
+    while (rc == 0 && covered_end < end && (line = next_line(&reader)) != NULL) {
+        if (!take_line(&mapping, line) || mapping.end <= start)
+            continue;
+        if (mapping.start >= end)
+            break;
+        rc = add_mapping(source, &mapping, start, end, residency);
+        covered_end = mapping.end;
+    }
+    close(reader.file);
+    /* smaps ended early, or knows no flags: do not take silence for cold memory. */
+    return rc == 0 && covered_end < end ? -EOPNOTSUPP : rc;
+}
+
+/* ------------------------------------------------------------------------------------ residency */
+
+/* Open the best source that answers for the range at all. */
+static struct source choose_source(uintptr_t start, uintptr_t end)
+{
+    struct source source = {.count = count_by_scan, .exact = true};
+    struct pages pages = {0};
+    source.pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+    if (source.pagemap >= 0 && source.count(&source, start, end, &pages) == 0)
+        return source;
+    source.exact = false;
+    source.count = count_by_pagemap;
+    if (source.pagemap < 0 || source.count(&source, start, end, &pages) != 0)
+        source.count = count_by_mincore;
+    return source;
+}
+
+int zf_os_residency(const void *base, size_t size_bytes, struct zf_os_residency *residency)
+{
+    uintptr_t start = (uintptr_t)base;
+    uintptr_t end = start + size_bytes;
+    size_t page_bytes = zf_os_page_bytes();
+    struct source source = choose_source(start, start + page_bytes);
+    struct pages pages = {0};
+    int rc;
+    ZF_ASSERT(residency != NULL);
+    ZF_ASSERT(start < end && (start | end) % page_bytes == 0);
+    memset(residency, 0, sizeof *residency);
+    rc = count_by_mapping(&source, start, end, residency);
+    if (rc == 0) {
+        residency->huge_known = residency->locked_known = true;
+    } else {
+        memset(residency, 0, sizeof *residency);
+        rc = source.count(&source, start, end, &pages);
+        residency->present_bytes = pages.present_bytes;
+        residency->huge_bytes = pages.huge_bytes;
+        residency->huge_known = rc == 0 && source.exact;
+    }
+    if (source.pagemap >= 0)
+        close(source.pagemap);
+    ZF_ASSERT(rc != 0 || residency->present_bytes <= size_bytes);
+    return rc;
+}

@@ -1,0 +1,54 @@
+/*
+ * A region: one reserved range of addresses, its pages' size, policy and whether they are locked.
+ *
+ * Created cold: nothing is resident, but whatever must be settled before the first touch (policy,
+ * fork advice, huge pages) is settled. Warming it up is the warmup part's work.
+ */
+#ifndef ZF_REGION_REGION_H
+#define ZF_REGION_REGION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include <zerofault/warmup.h>
+
+/* How a region is made; wishes are settled, none is WARMUP_DEFAULT. */
+struct zf_region_options {
+    size_t size_bytes;      /* rounded up to whole pages; not 0 */
+    size_t alignment_bytes; /* of the base; power of two, or 0 for a page */
+    int node;               /* -1 local */
+    enum warmup_wish bind;
+    enum warmup_wish huge_pages;
+    enum warmup_fork fork;
+    const char *name; /* for the system's tools; copied there */
+};
+
+struct zf_region {
+    void *base;
+    size_t size_bytes; /* whole pages */
+    size_t page_bytes;
+    size_t huge_page_bytes; /* 0 when the system has none */
+    bool huge_wished;       /* huge pages were advised before the first touch */
+    bool locked;            /* the last warmup locked all of it */
+    bool named;             /* a name was asked for */
+    int bind_error;         /* 0 or -errno, of each wish that was tried at creation */
+    int fork_error;
+    int name_error;
+    int huge_error;
+};
+
+/* Reserve, commit and settle a region. A refused wish is recorded in the region, preferred or
+ * required; the warmup reports or fails. -EINVAL the size does not fit an address space; -ENOMEM
+ * no address space, commit limit, or too many ranges; -ENODEV the node does not exist. */
+int zf_region_create(struct zf_region *region, const struct zf_region_options *options);
+
+/* Give the memory back. A region that was never created, all zeros, is ignored. */
+void zf_region_destroy(struct zf_region *region);
+
+/* Bytes at the start of the region that huge pages can back: whole huge pages. */
+size_t zf_region_huge_part_bytes(const struct zf_region *region);
+
+/* What holds of every created region; for assertions. */
+bool zf_region_is_valid(const struct zf_region *region);
+
+#endif

@@ -1,0 +1,95 @@
+/*
+ * Words for people: names of phases, methods and limits, and what to do about a refusal.
+ *
+ * All strings are static. A remedy is chosen by the wish and the errno alone, so that the same
+ * refusal always reads the same.
+ */
+#include <zerofault/warmup.h>
+
+#include <errno.h>
+
+#include "warmup/run.h"
+
+#define NAME_OF(names, value)                                                                      \
+    ((size_t)(value) < sizeof(names) / sizeof((names)[0]) ? (names)[value] : "unknown")
+
+const char *warmup_phase_name(enum warmup_phase phase)
+{
+    static const char *const names[] = {"preflight", "populate", "collapse",
+                                        "lock",      "freeze",   "prove"};
+    _Static_assert(sizeof names / sizeof names[0] == WARMUP_PHASE_COUNT, "every phase has a name");
+    return NAME_OF(names, phase);
+}
+
+const char *warmup_method_name(enum warmup_method method)
+{
+    static const char *const names[] = {"none", "populate write", "mlock", "touch"};
+    return NAME_OF(names, method);
+}
+
+const char *warmup_limit_name(enum warmup_limit limit)
+{
+    static const char *const names[] = {"none", "available memory", "control group",
+                                        "locked memory", "node"};
+    return NAME_OF(names, limit);
+}
+
+const char *zf_warmup_remedy_populate(int error, enum warmup_limit limit)
+{
+    if (error == 0)
+        return NULL;
+    if (error == -ECANCELED)
+        return "Warm up again to finish: the pages done so far are kept.";
+    if (error == -EHWPOISON)
+        return "Replace the broken memory module that the kernel log names.";
+    if (limit == WARMUP_LIMIT_CGROUP)
+        return "Raise the memory limit of the control group, or make the arena smaller.";
+    if (error == -ENOMEM)
+        return "Free memory, or make the arena smaller.";
+    if (error == -EFAULT)
+        return "Stop what takes pages away meanwhile (fork, migration, reclaim) and warm up again.";
+    return "Make the arena again, and report this as a bug if it happens twice.";
+}
+
+const char *zf_warmup_remedy_bind(int error)
+{
+    if (error == 0)
+        return NULL;
+    if (error == -EOPNOTSUPP)
+        return "Leave `bind` off: this kernel knows no memory policies.";
+    if (error == -EPERM)
+        return "Allow mbind (CAP_SYS_NICE in a container) and the node in this process's cpuset.";
+    return "Choose a node that has memory.";
+}
+
+const char *zf_warmup_remedy_huge(int error)
+{
+    if (error == 0)
+        return NULL;
+    if (error == -EOPNOTSUPP)
+        return "Boot a kernel with transparent huge pages, and mount /proc to have them verified.";
+    if (error == -ECANCELED)
+        return "Warm up again to finish.";
+    return "Free and compact memory (write 1 to /proc/sys/vm/compact_memory), and write madvise to "
+           "/sys/kernel/mm/transparent_hugepage/enabled.";
+}
+
+const char *zf_warmup_remedy_lock(int error)
+{
+    if (error == 0)
+        return NULL;
+    if (error == -EOPNOTSUPP)
+        return "Mount /proc so that locking can be verified, on a kernel that has mlock.";
+    if (error == -EAGAIN)
+        return "Free memory and warm up again: some pages could not be locked.";
+    if (error == -ECANCELED)
+        return "Warm up again to finish.";
+    return "Raise RLIMIT_MEMLOCK (ulimit -l, LimitMEMLOCK=) or grant CAP_IPC_LOCK.";
+}
+
+const char *zf_warmup_remedy_fork(int error)
+{
+    if (error == 0)
+        return NULL;
+    return "Do not fork while the arena is hot, or warm up again after each fork.";
+}

@@ -1,0 +1,198 @@
+/*
+ * Populate, collapse, lock, freeze: the steps that change a region.
+ *
+ * Three ways to make pages present and writable, each tried when the one before is unknown or
+ * refused, or claimed success and the page map says otherwise (user-mode emulators do): the
+ * kernel's populate, mlock, and a write to each page. The write is an atomic OR of nothing, because
+ * other threads may already use the arena; it must not be a plain store, nor an operation that the
+ * compiler can prove to change nothing and drop. Every step is chunked, so that the address space's
+ * lock is held briefly and the caller can stop. See madvise(2), mlock(2).
+ */
+#include <errno.h>
+
+#include "base/arith.h"
+#include "warmup/run.h"
+
+/* A sanitizer's shadow of the touched page would be a fault of its own. */
+#if defined(__clang__)
+#define UNINSTRUMENTED __attribute__((disable_sanitizer_instrumentation, noinline))
+#else
+#define UNINSTRUMENTED __attribute__((no_sanitize_address, no_sanitize_thread, noinline))
+#endif
+
+/* ------------------------------------------------------------------------------------- populate */
+
+UNINSTRUMENTED void zf_warmup_touch(void *base, size_t size_bytes, size_t page_bytes)
+{
+    unsigned char *start = base;
+    unsigned char nothing = 0;
+    /* Hide the value: an OR of a known 0 may become a fence, or a write to the stack. */
+    __asm__ volatile("" : "+r"(nothing));
+    for (size_t offset = 0; offset < size_bytes; offset += page_bytes)
+        __atomic_fetch_or(start + offset, nothing, __ATOMIC_RELAXED);
+}
+
+static int populate_chunk(struct zf_warmup_run *run, void *base, size_t size_bytes)
+{
+    (void)run;
+    return zf_os_populate(base, size_bytes);
+}
+
+static int lock_chunk(struct zf_warmup_run *run, void *base, size_t size_bytes)
+{
+    (void)run;
+    return zf_os_lock(base, size_bytes);
+}
+
+static int touch_chunk(struct zf_warmup_run *run, void *base, size_t size_bytes)
+{
+    zf_warmup_touch(base, size_bytes, run->region->page_bytes);
+    return 0;
+}
+
+/* Believe the page map, not the return value. A system without a page map is believed here and
+ * found out by the proof. */
+static int check_present(const struct zf_warmup_run *run)
+{
+    struct zf_os_residency residency;
+    if (zf_warmup_residency(run, &residency) != 0)
+        return 0;
+    return residency.present_bytes == run->region->size_bytes ? 0 : -ENODATA;
+}
+
+/* Errors that another method may not have; the others are about memory. */
+static bool may_fall_back(int error)
+{
+    return error == -EOPNOTSUPP || error == -EPERM || error == -EINVAL || error == -ENODATA;
+}
+
+static int populate_by_lock(struct zf_warmup_run *run)
+{
+    int rc = zf_warmup_chunks(run, run->region->size_bytes, lock_chunk);
+    if (rc == 0)
+        rc = check_present(run);
+    /* The lock step locks again what shall stay locked; here it was only a means. */
+    if (!run->region->locked)
+        (void)zf_os_unlock(run->region->base, run->region->size_bytes);
+    return rc;
+}
+
+int zf_warmup_populate(struct zf_warmup_run *run)
+{
+    struct warmup_report *report = run->report;
+    size_t size_bytes = run->region->size_bytes;
+    int rc;
+    /* A freeze of an earlier warmup shut huge pages out. */
+    if (run->region->huge_wished)
+        (void)zf_os_advise(run->region->base, size_bytes, ZF_OS_HUGE_WISHED);
+    report->method = WARMUP_METHOD_POPULATE_WRITE;
+    rc = zf_warmup_chunks(run, size_bytes, populate_chunk);
+    if (rc == 0)
+        rc = check_present(run);
+    if (may_fall_back(rc)) {
+        report->method = WARMUP_METHOD_MLOCK;
+        report->fallback_error = rc;
+        rc = populate_by_lock(run);
+    }
+    if (report->method == WARMUP_METHOD_MLOCK && rc != 0 && rc != -ECANCELED) {
+        /* Whatever mlock's error was: a limit for locked memory also says ENOMEM. */
+        report->method = WARMUP_METHOD_TOUCH;
+        report->fallback_error = rc;
+        rc = zf_warmup_chunks(run, size_bytes, touch_chunk);
+        if (rc == 0 && check_present(run) != 0)
+            rc = -EFAULT;
+    }
+    report->populate.error = rc;
+    return rc;
+}
+
+/* ------------------------------------------------------------------------------------- collapse */
+
+/* A chunk that cannot be collapsed does not keep the next ones from it. */
+static int collapse_chunk(struct zf_warmup_run *run, void *base, size_t size_bytes)
+{
+    int rc = zf_os_advise(base, size_bytes, ZF_OS_HUGE_COLLAPSE);
+    if (rc == -EAGAIN || rc == -EBUSY)
+        rc = zf_os_advise(base, size_bytes, ZF_OS_HUGE_COLLAPSE);
+    if (rc != 0 && run->report->huge_pages.error == 0)
+        run->report->huge_pages.error = rc;
+    return rc == -EOPNOTSUPP ? rc : 0;
+}
+
+/* Whether huge pages cover all that they can; -EOPNOTSUPP when it cannot be told. */
+static int check_huge(const struct zf_warmup_run *run)
+{
+    struct zf_os_residency residency;
+    if (zf_warmup_residency(run, &residency) != 0 || !residency.huge_known)
+        return -EOPNOTSUPP;
+    return residency.huge_bytes >= zf_region_huge_part_bytes(run->region) ? 0 : -ENOMEM;
+}
+
+int zf_warmup_collapse(struct zf_warmup_run *run)
+{
+    struct warmup_item *item = &run->report->huge_pages;
+    size_t huge_bytes = zf_region_huge_part_bytes(run->region);
+    int rc;
+    if (!run->region->huge_wished || huge_bytes == 0)
+        return 0;
+    rc = check_huge(run);
+    if (rc == -ENOMEM) {
+        rc = zf_warmup_chunks(run, huge_bytes, collapse_chunk);
+        if (rc == -ECANCELED)
+            return rc;
+        rc = check_huge(run);
+        if (rc == -ENOMEM && item->error != 0 && item->error != -EOPNOTSUPP)
+            rc = item->error;
+    }
+    item->error = rc;
+    return run->wishes->huge_pages == WARMUP_REQUIRE ? rc : 0;
+}
+
+/* ------------------------------------------------------------------------------------------ lock
+ * */
+
+int zf_warmup_lock(struct zf_warmup_run *run)
+{
+    struct warmup_item *item = &run->report->lock;
+    struct zf_region *region = run->region;
+    struct zf_os_residency residency;
+    int rc = item->error;
+    if (run->wishes->lock == WARMUP_OFF)
+        return 0;
+    if (rc == 0)
+        rc = zf_warmup_chunks(run, region->size_bytes, lock_chunk);
+    if (rc == 0 && (zf_warmup_residency(run, &residency) != 0 || !residency.locked_known))
+        rc = -EOPNOTSUPP;
+    else if (rc == 0 && residency.locked_bytes < region->size_bytes)
+        rc = -EAGAIN;
+    /* All or nothing: a part would use up the limit and promise nothing. */
+    if (rc != 0 && !region->locked)
+        (void)zf_os_unlock(region->base, region->size_bytes);
+    region->locked = region->locked || rc == 0;
+    item->error = rc;
+    return run->wishes->lock == WARMUP_REQUIRE || rc == -ECANCELED ? rc : 0;
+}
+
+/* ---------------------------------------------------------------------------------------- freeze
+ * */
+
+/* A system that does not know the advice does nothing that it would have to be kept from. */
+static int freeze_against(struct zf_warmup_run *run, enum zf_os_advice advice)
+{
+    int rc = zf_os_advise(run->region->base, run->region->size_bytes, advice);
+    return rc == -EOPNOTSUPP ? 0 : rc;
+}
+
+int zf_warmup_freeze(struct zf_warmup_run *run)
+{
+    struct warmup_item *item = &run->report->freeze;
+    int huge_error = freeze_against(run, ZF_OS_HUGE_FROZEN);
+    int merge_error = freeze_against(run, ZF_OS_NEVER_MERGE);
+    ZF_ASSERT(item->asked == WARMUP_PREFER);
+    item->error = huge_error != 0 ? huge_error : merge_error;
+    item->granted_bytes = item->error == 0 ? item->asked_bytes : 0;
+    if (item->error != 0)
+        item->remedy = "Write never to /sys/kernel/mm/transparent_hugepage/enabled and 0 to "
+                       "/sys/kernel/mm/ksm/run.";
+    return 0;
+}

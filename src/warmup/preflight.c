@@ -1,0 +1,90 @@
+/*
+ * Preflight: refuse what cannot succeed while that is still an error code and not the OOM killer.
+ *
+ * Only what is not there yet counts: pages that are resident were paid for, pages that are locked
+ * are already in VmLck. The answer can be out of date a moment later, since other processes take
+ * memory too, so a pass promises nothing and the later steps check their own results.
+ */
+#include <errno.h>
+
+#include "base/arith.h"
+#include "machine/memory.h"
+#include "warmup/run.h"
+
+/* The last level of page tables costs one entry of 8 bytes per page. */
+static size_t with_page_tables(size_t size_bytes, size_t page_bytes)
+{
+    return size_bytes + size_bytes / page_bytes * sizeof(uint64_t);
+}
+
+static int refuse(struct zf_warmup_run *run, enum warmup_limit limit, size_t needed_bytes,
+                  size_t free_bytes)
+{
+    ZF_ASSERT(limit != WARMUP_LIMIT_NONE);
+    ZF_ASSERT(needed_bytes > free_bytes);
+    run->report->limit = limit;
+    run->report->limit_needed_bytes = needed_bytes;
+    run->report->limit_free_bytes = free_bytes;
+    return -ENOMEM;
+}
+
+/* Required wishes that were refused when the region was made. */
+static int check_settled(struct zf_warmup_run *run)
+{
+    const struct zf_region *region = run->region;
+    if (run->wishes->bind == WARMUP_REQUIRE && region->bind_error != 0)
+        return region->bind_error;
+    if (run->wishes->huge_pages == WARMUP_REQUIRE && region->huge_error == -EOPNOTSUPP)
+        return region->huge_error;
+    return 0;
+}
+
+static int check_memory(struct zf_warmup_run *run, size_t missing_bytes)
+{
+    struct zf_machine_memory memory;
+    size_t needed_bytes;
+    int rc = zf_machine_memory(run->root, &memory);
+    if (rc == -ENOMEM)
+        return rc;
+    if (missing_bytes == 0)
+        return 0;
+    needed_bytes = with_page_tables(missing_bytes, run->region->page_bytes);
+    if (needed_bytes > memory.cgroup_free_bytes)
+        return refuse(run, WARMUP_LIMIT_CGROUP, needed_bytes, memory.cgroup_free_bytes);
+    if (needed_bytes > memory.available_bytes)
+        return refuse(run, WARMUP_LIMIT_SYSTEM, needed_bytes, memory.available_bytes);
+    return 0;
+}
+
+/* A preferred lock that cannot succeed is refused here too, in the report alone, so that it does
+ * not use up the limit for nothing. */
+static int check_lock(struct zf_warmup_run *run, size_t locked_bytes)
+{
+    struct warmup_item *lock = &run->report->lock;
+    size_t needed_bytes = run->region->size_bytes - locked_bytes;
+    size_t free_bytes;
+    if (run->wishes->lock == WARMUP_OFF || zf_os_lockable_bytes(&free_bytes) != 0 ||
+        needed_bytes <= free_bytes)
+        return 0;
+    lock->error = refuse(run, WARMUP_LIMIT_MEMLOCK, needed_bytes, free_bytes);
+    return run->wishes->lock == WARMUP_REQUIRE ? lock->error : 0;
+}
+
+int zf_warmup_preflight(struct zf_warmup_run *run)
+{
+    struct zf_os_residency residency;
+    size_t size_bytes = run->region->size_bytes;
+    int rc;
+    if (zf_warmup_residency(run, &residency) != 0)
+        residency = (struct zf_os_residency){0};
+    ZF_ASSERT(residency.present_bytes <= size_bytes);
+    ZF_ASSERT(residency.locked_bytes <= size_bytes);
+    rc = check_settled(run);
+    if (rc == 0)
+        rc = check_memory(run, size_bytes - residency.present_bytes);
+    if (rc != 0)
+        run->report->populate.error = rc;
+    if (rc == 0)
+        rc = check_lock(run, residency.locked_bytes);
+    return rc;
+}

@@ -1,0 +1,146 @@
+/*
+ * The report as text for people; see warmup_report_print.
+ *
+ * One line per wish, asked against got, in the order of the steps. What was not asked for says
+ * "off", and what is not known is left out: no column is ever filled with a number that nobody
+ * measured. The text is for reading, not for parsing.
+ */
+#include <zerofault/warmup.h>
+
+#include <errno.h>
+#include <stdbool.h>
+#include <string.h>
+
+#include "base/options.h"
+
+#define MEBIBYTE (1024.0 * 1024.0)
+#define COLUMN_WIDTH 12
+
+static double mebibytes(size_t bytes)
+{
+    return (double)bytes / MEBIBYTE;
+}
+
+/* The few errors that a report can hold, by the names that manual pages use. */
+static const char *error_name(int error)
+{
+    static const struct {
+        int error;
+        const char *name;
+    } names[] = {{EPERM, "EPERM"},         {ENOMEM, "ENOMEM"},
+                 {EAGAIN, "EAGAIN"},       {EBUSY, "EBUSY"},
+                 {EINVAL, "EINVAL"},       {EFAULT, "EFAULT"},
+                 {ENODEV, "ENODEV"},       {ENODATA, "ENODATA"},
+                 {EACCES, "EACCES"},       {ECANCELED, "ECANCELED"},
+                 {EHWPOISON, "EHWPOISON"}, {EOPNOTSUPP, "EOPNOTSUPP"},
+                 {E2BIG, "E2BIG"},         {EIO, "EIO"},
+                 {ENOSYS, "ENOSYS"}};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; ++i)
+        if (names[i].error == -error)
+            return names[i].name;
+    return "error";
+}
+
+static void print_error(FILE *stream, int error)
+{
+    fprintf(stream, "%s (%s)", error_name(error), strerror(-error));
+}
+
+static void print_item(FILE *stream, const char *title, const struct warmup_item *item)
+{
+    static const char *const wishes[] = {"default", "off", "prefer", "require"};
+    fprintf(stream, "  %-*s", COLUMN_WIDTH, title);
+    if (item->asked == WARMUP_OFF || (unsigned)item->asked > WARMUP_REQUIRE) {
+        fputs("off\n", stream);
+        return;
+    }
+    fprintf(stream, "%-8s ", wishes[item->asked]);
+    if (item->asked_bytes == 0)
+        fputs("nothing to do", stream);
+    else
+        fprintf(stream, "%10.1f of %.1f MiB (%.1f %%)", mebibytes(item->granted_bytes),
+                mebibytes(item->asked_bytes),
+                100.0 * (double)item->granted_bytes / (double)item->asked_bytes);
+    if (item->error != 0) {
+        fputs("  ", stream);
+        print_error(stream, item->error);
+    }
+    fputc('\n', stream);
+    if (item->remedy != NULL)
+        fprintf(stream, "  %-*s-> %s\n", COLUMN_WIDTH, "", item->remedy);
+}
+
+static void print_header(FILE *stream, const struct warmup_report *report)
+{
+    fprintf(stream, "warmup of %s: %.1f MiB in pages of %zu KiB: ",
+            report->name[0] != '\0' ? report->name : "a region", mebibytes(report->size_bytes),
+            report->page_bytes / 1024);
+    if (report->result == 0)
+        fputs(report->proven ? "warm, proven" : "done, not proven", stream);
+    else
+        print_error(stream, report->result);
+    fputc('\n', stream);
+    if (report->limit != WARMUP_LIMIT_NONE)
+        fprintf(stream, "  %-*s%s: needs %.1f MiB, has %.1f MiB left\n", COLUMN_WIDTH, "limit",
+                warmup_limit_name(report->limit), mebibytes(report->limit_needed_bytes),
+                mebibytes(report->limit_free_bytes));
+}
+
+static void print_method(FILE *stream, const struct warmup_report *report)
+{
+    fprintf(stream, "  %-*s%s", COLUMN_WIDTH, "method", warmup_method_name(report->method));
+    if (report->fallback_error != 0) {
+        fputs(", because the one before it said ", stream);
+        print_error(stream, report->fallback_error);
+    }
+    fputc('\n', stream);
+}
+
+static void print_bind(FILE *stream, const struct warmup_report *report)
+{
+    char title[32];
+    if (report->node >= 0 && report->bind.asked != WARMUP_OFF)
+        snprintf(title, sizeof title, "node %d", report->node);
+    else
+        snprintf(title, sizeof title, "node local");
+    print_item(stream, title, &report->bind);
+}
+
+static void print_outcome(FILE *stream, const struct warmup_report *report)
+{
+    fprintf(stream, "  %-*s%llu minor, %llu major in this thread\n", COLUMN_WIDTH, "faults",
+            (unsigned long long)report->faults_minor, (unsigned long long)report->faults_major);
+    fprintf(stream, "  %-*s", COLUMN_WIDTH, "proof");
+    if (report->spent_ns[WARMUP_PROVE] == 0)
+        fputs("not reached\n", stream);
+    else
+        fprintf(stream, "%llu faults in a second populate\n",
+                (unsigned long long)report->proof_faults);
+    fprintf(stream, "  %-*s", COLUMN_WIDTH, "time");
+    for (int phase = 0; phase < WARMUP_PHASE_COUNT; ++phase)
+        fprintf(stream, "%s%s %.2f", phase == 0 ? "" : ", ",
+                warmup_phase_name((enum warmup_phase)phase), (double)report->spent_ns[phase] / 1e6);
+    fputs(" ms\n", stream);
+}
+
+int warmup_report_print(const struct warmup_report *report, FILE *stream)
+{
+    struct warmup_report known = WARMUP_REPORT_INIT;
+    if (stream == NULL || zf_result_check(report) != 0)
+        return -EINVAL;
+    /* Of a newer program's longer struct, print what this version knows. */
+    zf_result_give(&known, report,
+                   report->struct_size < sizeof known ? report->struct_size : sizeof known);
+    known.name[sizeof known.name - 1] = '\0';
+    print_header(stream, &known);
+    print_item(stream, "populate", &known.populate);
+    print_method(stream, &known);
+    print_bind(stream, &known);
+    print_item(stream, "huge pages", &known.huge_pages);
+    print_item(stream, "lock", &known.lock);
+    print_item(stream, "fork", &known.fork);
+    print_item(stream, "name", &known.name_item);
+    print_item(stream, "freeze", &known.freeze);
+    print_outcome(stream, &known);
+    return ferror(stream) != 0 ? -EIO : 0;
+}

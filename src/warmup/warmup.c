@@ -1,0 +1,161 @@
+/*
+ * Runs the steps of a warmup in their order and settles the report; see warmup.h.
+ *
+ * Each step fails the warmup only for what is required; what it was refused beyond that it leaves
+ * in the report. However the warmup ends, the granted bytes are asked of the system once more at
+ * the end, so that the report shows the region as it is and not as it was meant. A failed warmup
+ * leaves the pages it has made; the next one continues.
+ */
+#include "warmup/warmup.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/arith.h"
+#include "warmup/run.h"
+
+#define CHUNK_BYTES_DEFAULT ((size_t)32 << 20)
+
+int zf_warmup_residency(const struct zf_warmup_run *run, struct zf_os_residency *residency)
+{
+    return zf_os_residency(run->region->base, run->region->size_bytes, residency);
+}
+
+int zf_warmup_chunks(struct zf_warmup_run *run, size_t size_bytes, zf_warmup_step *step)
+{
+    struct warmup_progress progress = {.phase = run->phase, .total_bytes = size_bytes};
+    unsigned char *base = run->region->base;
+    ZF_ASSERT(size_bytes <= run->region->size_bytes);
+    ZF_ASSERT(run->chunk_bytes != 0 && run->chunk_bytes % run->region->page_bytes == 0);
+    while (progress.done_bytes < size_bytes) {
+        size_t chunk_bytes = zf_min(run->chunk_bytes, size_bytes - progress.done_bytes);
+        int rc = step(run, base + progress.done_bytes, chunk_bytes);
+        if (rc != 0)
+            return rc;
+        progress.done_bytes += chunk_bytes;
+        progress.spent_ns = zf_os_clock_ns() - run->phase_start_ns;
+        if (run->options->progress != NULL &&
+            run->options->progress(&progress, run->options->context) != 0)
+            return -ECANCELED;
+    }
+    return 0;
+}
+
+static size_t choose_chunk(const struct zf_region *region, size_t wished_bytes)
+{
+    size_t unit = region->huge_wished ? region->huge_page_bytes : region->page_bytes;
+    size_t chunk_bytes = wished_bytes == 0 ? CHUNK_BYTES_DEFAULT : wished_bytes;
+    if (!zf_align_up(chunk_bytes, unit, &chunk_bytes))
+        chunk_bytes = zf_align_down(SIZE_MAX, unit);
+    return chunk_bytes;
+}
+
+static struct warmup_item ask(enum warmup_wish wish, size_t size_bytes)
+{
+    return (struct warmup_item){.asked = wish, .asked_bytes = wish == WARMUP_OFF ? 0 : size_bytes};
+}
+
+/* A wish that was settled when the region was made. */
+static void settle_at_creation(struct warmup_item *item, int error, const char *remedy)
+{
+    ZF_ASSERT((error == 0) == (remedy == NULL));
+    item->error = error;
+    item->granted_bytes = error == 0 ? item->asked_bytes : 0;
+    item->remedy = remedy;
+}
+
+static void begin_report(struct zf_warmup_run *run)
+{
+    const struct zf_region *region = run->region;
+    const struct zf_warmup_wishes *wishes = run->wishes;
+    struct warmup_report *report = run->report;
+    size_t size_bytes = region->size_bytes;
+    bool named = region->named && region->name_error != -EOPNOTSUPP;
+    memset(report, 0, sizeof *report);
+    report->struct_size = sizeof *report;
+    report->size_bytes = size_bytes;
+    report->page_bytes = region->page_bytes;
+    report->huge_page_bytes = region->huge_page_bytes;
+    report->node = wishes->node;
+    report->populate = ask(WARMUP_REQUIRE, size_bytes);
+    report->bind = ask(wishes->bind, size_bytes);
+    report->huge_pages =
+        ask(wishes->huge_pages,
+            region->huge_page_bytes == 0 ? size_bytes : zf_region_huge_part_bytes(region));
+    report->lock = ask(wishes->lock, size_bytes);
+    report->fork =
+        ask(wishes->fork == WARMUP_FORK_INHERIT ? WARMUP_OFF : WARMUP_PREFER, size_bytes);
+    report->name_item = ask(named ? WARMUP_PREFER : WARMUP_OFF, size_bytes);
+    report->freeze = ask(WARMUP_PREFER, size_bytes);
+    report->huge_pages.error = region->huge_error;
+    settle_at_creation(&report->bind, region->bind_error,
+                       zf_warmup_remedy_bind(region->bind_error));
+    settle_at_creation(&report->fork, region->fork_error,
+                       zf_warmup_remedy_fork(region->fork_error));
+    if (named)
+        settle_at_creation(&report->name_item, region->name_error,
+                           region->name_error == 0 ? NULL : "Give the arena a shorter name.");
+}
+
+/* What is so at the end, whatever the steps have claimed. */
+static void end_report(struct zf_warmup_run *run)
+{
+    struct warmup_report *report = run->report;
+    struct zf_os_residency residency = {0};
+    if (zf_warmup_residency(run, &residency) != 0 && report->proven)
+        residency.present_bytes = report->size_bytes;
+    report->populate.granted_bytes = residency.present_bytes;
+    report->huge_pages.granted_bytes = zf_min(residency.huge_bytes, report->huge_pages.asked_bytes);
+    report->lock.granted_bytes = zf_min(residency.locked_bytes, report->lock.asked_bytes);
+    report->populate.remedy = zf_warmup_remedy_populate(report->populate.error, report->limit);
+    report->huge_pages.remedy = zf_warmup_remedy_huge(report->huge_pages.error);
+    report->lock.remedy = zf_warmup_remedy_lock(report->lock.error);
+}
+
+static int run_phases(struct zf_warmup_run *run)
+{
+    static int (*const steps[WARMUP_PHASE_COUNT])(struct zf_warmup_run *) = {
+        [WARMUP_PREFLIGHT] = zf_warmup_preflight, [WARMUP_POPULATE] = zf_warmup_populate,
+        [WARMUP_COLLAPSE] = zf_warmup_collapse,   [WARMUP_LOCK] = zf_warmup_lock,
+        [WARMUP_FREEZE] = zf_warmup_freeze,       [WARMUP_PROVE] = zf_warmup_prove};
+    for (int phase = 0; phase < WARMUP_PHASE_COUNT; ++phase) {
+        int rc;
+        run->phase = (enum warmup_phase)phase;
+        run->phase_start_ns = zf_os_clock_ns();
+        rc = steps[phase](run);
+        run->report->spent_ns[phase] = zf_os_clock_ns() - run->phase_start_ns;
+        if (rc != 0)
+            return rc;
+    }
+    return 0;
+}
+
+int zf_warmup_region_at(const char *root, struct zf_region *region,
+                        const struct zf_warmup_wishes *wishes, const struct warmup_options *options,
+                        struct warmup_report *report)
+{
+    struct zf_warmup_run run = {.root = root,
+                                .region = region,
+                                .wishes = wishes,
+                                .options = options,
+                                .report = report,
+                                .chunk_bytes = choose_chunk(region, options->chunk_bytes)};
+    struct zf_os_counters before, after;
+    ZF_ASSERT(zf_region_is_valid(region));
+    ZF_ASSERT(wishes->bind != WARMUP_DEFAULT && wishes->huge_pages != WARMUP_DEFAULT &&
+              wishes->lock != WARMUP_DEFAULT);
+    begin_report(&run);
+    zf_os_counters(&before);
+    report->result = run_phases(&run);
+    zf_os_counters(&after);
+    report->faults_minor = after.faults_minor - before.faults_minor;
+    report->faults_major = after.faults_major - before.faults_major;
+    end_report(&run);
+    return report->result;
+}
+
+int zf_warmup_region(struct zf_region *region, const struct zf_warmup_wishes *wishes,
+                     const struct warmup_options *options, struct warmup_report *report)
+{
+    return zf_warmup_region_at("", region, wishes, options, report);
+}

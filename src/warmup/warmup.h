@@ -1,0 +1,31 @@
+/*
+ * Warm up one region: from cold to proven, or to a report that says why not.
+ */
+#ifndef ZF_WARMUP_WARMUP_H
+#define ZF_WARMUP_WARMUP_H
+
+#include <zerofault/warmup.h>
+
+#include "region/region.h"
+
+/* What is wished for a region; settled, none is WARMUP_DEFAULT. */
+struct zf_warmup_wishes {
+    enum warmup_wish bind;
+    enum warmup_wish huge_pages;
+    enum warmup_wish lock;
+    enum warmup_fork fork;
+    int node; /* -1 local */
+};
+
+/* Make every page of the region resident, lock and freeze it as wished, and prove it. Fills all of
+ * the report but the name, its `result` being what is returned; content is kept. `options` may
+ * state any chunk size. Returns 0 or what arena_warmup documents. */
+int zf_warmup_region(struct zf_region *region, const struct zf_warmup_wishes *wishes,
+                     const struct warmup_options *options, struct warmup_report *report);
+
+/* The same, with the machine's limits read below `root`. */
+int zf_warmup_region_at(const char *root, struct zf_region *region,
+                        const struct zf_warmup_wishes *wishes, const struct warmup_options *options,
+                        struct warmup_report *report);
+
+#endif
