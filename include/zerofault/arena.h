@@ -151,9 +151,6 @@ ZEROFAULT_COLD void *arena_refuse(struct arena *arena, size_t size_bytes, size_t
 
 /* ----------------------------------------------------------------------------------- allocation */
 
-/* Largest size and alignment that is worth looking at; keeps the sums below free of overflow. */
-#define ARENA_REQUEST_MAX (SIZE_MAX >> 2)
-
 /**
  * Allocate `size_bytes` at a multiple of `alignment`. The bytes have any content.
  *
@@ -168,12 +165,13 @@ ZEROFAULT_COLD void *arena_refuse(struct arena *arena, size_t size_bytes, size_t
  */
 ZEROFAULT_INLINE void *arena_alloc(struct arena *arena, size_t size_bytes, size_t alignment)
 {
-    uintptr_t start;
-    if (ZEROFAULT_UNLIKELY((size_bytes | alignment) > ARENA_REQUEST_MAX || alignment == 0 ||
-                           (alignment & (alignment - 1)) != 0))
+    uintptr_t mask = alignment - 1;
+    uintptr_t start = (arena->next + mask) & ~mask;
+    if (ZEROFAULT_UNLIKELY((alignment & mask) != 0))
         return arena_refuse(arena, size_bytes, alignment);
-    start = (arena->next + (alignment - 1)) & ~(uintptr_t)(alignment - 1);
-    if (ZEROFAULT_UNLIKELY(start + size_bytes > arena->end))
+    /* The first comparison catches an alignment of 0 and a sum that wrapped. */
+    if (ZEROFAULT_UNLIKELY(start < arena->next || start > arena->end ||
+                           size_bytes > arena->end - start))
         return arena_refuse(arena, size_bytes, alignment);
     arena->next = start + size_bytes;
     return (void *)start;

@@ -22,6 +22,9 @@
 static_assert(sizeof(struct arena) == 64, "what the hot path touches fits one cache line");
 static_assert(sizeof(((struct warmup_report *)0)->name) == ARENA_NAME_MAX, "names fit the report");
 
+#define CAPACITY_BYTES_MAX                                                                         \
+    (SIZE_MAX >> 2) /* beyond any address space; keeps sums from overflowing */
+
 struct arena_control {
     struct zf_region region;         /* what is handed out */
     struct zf_region control_region; /* where this struct and the head live */
@@ -59,7 +62,7 @@ static bool wish_is_known(enum warmup_wish wish)
 
 static int check_options(const struct arena_options *options)
 {
-    if (options->capacity_bytes == 0 || options->capacity_bytes > ARENA_REQUEST_MAX)
+    if (options->capacity_bytes == 0 || options->capacity_bytes > CAPACITY_BYTES_MAX)
         return -EINVAL;
     if (options->name != NULL && strnlen(options->name, ARENA_NAME_MAX) == ARENA_NAME_MAX)
         return -EINVAL;

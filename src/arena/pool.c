@@ -16,6 +16,8 @@ static_assert(sizeof(struct arena_pool) == 64, "what the hot path touches fits o
 
 #define HEAD_ALIGNMENT 64 /* a cache line, so that no object shares the head's */
 
+#define ALIGNMENT_MAX ((size_t)1 << 30) /* a page of any size; keeps sums from overflowing */
+
 /* Where the objects go, computed from the options. */
 struct layout {
     size_t alignment;    /* of an object */
@@ -39,7 +41,7 @@ static int lay_out(const struct arena_pool_options *options, struct layout *layo
         return -EINVAL;
     if (alignment == 0)
         alignment = default_alignment(options->object_bytes);
-    if (!zf_is_power_of_two(alignment) || alignment > ARENA_REQUEST_MAX)
+    if (!zf_is_power_of_two(alignment) || alignment > ALIGNMENT_MAX)
         return -EINVAL;
     layout->alignment = zf_max(alignment, alignof(struct arena_pool_object));
     if (!zf_align_up(zf_max(options->object_bytes, sizeof(struct arena_pool_object)),

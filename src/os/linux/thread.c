@@ -8,6 +8,7 @@
  */
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "base/assert.h"
 #include "os/os.h"
@@ -16,7 +17,7 @@ static pthread_mutex_t table_mutex = PTHREAD_MUTEX_INITIALIZER;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static pthread_key_t exit_key;
 static int once_error;
-static void (*fork_child)(void);
+static void (*_Atomic fork_child)(void);
 
 struct exit_call {
     void (*at_exit)(void *context);
@@ -43,9 +44,10 @@ static void after_fork_in_parent(void)
 
 static void after_fork_in_child(void)
 {
+    void (*in_child)(void) = atomic_load(&fork_child);
     (void)pthread_mutex_unlock(&table_mutex);
-    if (fork_child != NULL)
-        fork_child();
+    if (in_child != NULL)
+        in_child();
 }
 
 static void prepare_once(void)
@@ -72,8 +74,8 @@ int zf_os_thread_at_exit(void (*at_exit)(void *context), void *context)
 
 void zf_os_fork_in_child(void (*in_child)(void))
 {
-    ZF_ASSERT(fork_child == NULL || fork_child == in_child);
-    fork_child = in_child;
+    ZF_ASSERT(in_child != NULL);
+    atomic_store(&fork_child, in_child);
 }
 
 void zf_os_table_lock(void)
