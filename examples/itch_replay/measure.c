@@ -1,0 +1,202 @@
+/*
+ * The measured replay: one mode, in a process of its own.
+ *
+ * All that the loop touches and that is not the books' memory is made warm in the same way for
+ * every mode: the file's window and the histogram are in an arena, code, static data and stack are
+ * touched, the guard is attached. Then what faults is the books' memory, and nothing else. The time
+ * stamps are taken inside the hot section, so what the guard itself costs is not in them.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdalign.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "clock.h"
+#include "input.h"
+#include "prefault.h"
+#include "replay.h"
+
+static struct hot_section message_section = HOT_SECTION("itch message");
+
+/* What the loop works with; the hot part of it is all here. */
+struct stage {
+    struct input input;
+    struct books books;
+    struct hot_histogram ticks;           /* duration of each message */
+    struct hot_violation first_violation; /* what to show if a mode should have had none */
+    uint64_t violations;                  /* all that the sections returned */
+};
+
+/* Readings of everything that is compared before and after the loop. */
+struct reading {
+    uint64_t ticks;
+    uint64_t time_ns;
+    uint64_t faults;
+    uint64_t switches;
+};
+
+static int fail(const char *what, int error)
+{
+    fprintf(stderr, "itch_replay: %s: %s\n", what, strerror(-error));
+    return -1;
+}
+
+/* ----------------------------------------------------------------------------------------- stage */
+
+/* Keep the first violation; the hook runs at the end of the section, after its time is taken. */
+static void on_violation(const struct hot_violation *violation, void *context)
+{
+    struct stage *stage = context;
+    if (stage->first_violation.section == NULL)
+        stage->first_violation = *violation;
+}
+
+/* The stage and the window are in one warm arena. Returns NULL after saying why. */
+static struct stage *set_stage(int fd, const struct plan *plan)
+{
+    struct warmup_report report = WARMUP_REPORT_INIT;
+    struct arena *arena;
+    struct stage *stage;
+    void *window;
+    int rc = arena_create(&arena,
+                          &ARENA_OPTIONS(.name = "stage", .capacity_bytes = plan->window_bytes +
+                                                                            sizeof *stage + 4096));
+    if (rc == 0)
+        rc = arena_warmup(arena, NULL, &report);
+    if (rc != 0) {
+        warmup_report_print(&report, stderr);
+        return NULL;
+    }
+    stage = arena_calloc(arena, 1, sizeof *stage, alignof(struct stage));
+    window = arena_alloc(arena, plan->window_bytes, 1);
+    if (stage == NULL || window == NULL ||
+        input_open(&stage->input, fd, window, plan->window_bytes) != ITCH_MESSAGE) {
+        fprintf(stderr, "itch_replay: the file is no longer what it was in the rehearsal\n");
+        return NULL;
+    }
+    return stage;
+}
+
+/* Attach this thread's guard and let the section find its place, so that neither is in the loop. */
+static int attach_guard(struct stage *stage)
+{
+    int rc = hot_thread_attach(NULL, NULL);
+    if (rc != 0)
+        return fail("cannot attach the guard", rc);
+    message_section.policy = HOT_CALLBACK;
+    message_section.hook = on_violation;
+    message_section.hook_context = stage;
+    hot_section_begin(&message_section);
+    hot_section_end(&message_section);
+    return 0;
+}
+
+/* ------------------------------------------------------------------------------------------ loop */
+
+static struct reading take_reading(void)
+{
+    struct rusage usage;
+    struct reading reading;
+    getrusage(RUSAGE_THREAD, &usage);
+    reading.faults = (uint64_t)usage.ru_minflt + (uint64_t)usage.ru_majflt;
+    reading.switches = (uint64_t)usage.ru_nivcsw;
+    reading.time_ns = clock_monotonic_ns();
+    reading.ticks = clock_ticks();
+    return reading;
+}
+
+/* The hot loop. Returns 0, or -errno when a message found no memory. */
+static int run(struct stage *stage, uint64_t messages)
+{
+    const uint8_t *message;
+    while (stage->input.message_index < messages) {
+        uint64_t start;
+        uint64_t stop;
+        int rc;
+        if (input_next(&stage->input, &message) != ITCH_MESSAGE)
+            return -EIO;
+        hot_section_begin(&message_section);
+        start = clock_ticks();
+        rc = books_apply(&stage->books, message);
+        stop = clock_ticks();
+        stage->violations += hot_section_end(&message_section);
+        hot_histogram_record(&stage->ticks, stop - start);
+        if (rc != 0)
+            return rc;
+    }
+    return 0;
+}
+
+/* ---------------------------------------------------------------------------------------- result */
+
+static uint64_t quantile_ns(const struct stage *stage, uint32_t parts_per_million,
+                            double ns_per_tick)
+{
+    uint64_t ticks = hot_histogram_quantile(&stage->ticks, parts_per_million);
+    return (uint64_t)((double)ticks * ns_per_tick + 0.5);
+}
+
+static void report_durations(const struct stage *stage, const struct reading *before,
+                             const struct reading *after, struct outcome *outcome)
+{
+    double ns_per_tick =
+        (double)(after->time_ns - before->time_ns) / (double)(after->ticks - before->ticks);
+    outcome->p50_ns = quantile_ns(stage, 500000, ns_per_tick);
+    outcome->p99_ns = quantile_ns(stage, 990000, ns_per_tick);
+    outcome->p999_ns = quantile_ns(stage, 999000, ns_per_tick);
+    outcome->max_ns = quantile_ns(stage, 1000000, ns_per_tick);
+}
+
+static void report_violations(const struct stage *stage, struct outcome *outcome)
+{
+    struct hot_section_statistics seen = HOT_SECTION_STATISTICS_INIT;
+    hot_section_stats(&message_section, &seen);
+    outcome->source = hot_source_active();
+    outcome->section_faults = seen.counts[HOT_FAULT];
+    outcome->other_faults = stage->violations - seen.counts[HOT_FAULT];
+}
+
+/* Prepare the mode's memory and the books in it, and time both. */
+static int prepare(const struct mode *mode, const struct plan *plan, struct mode_memory *memory,
+                   struct stage *stage, struct outcome *outcome)
+{
+    uint64_t start_ns = clock_monotonic_ns();
+    int rc = mode->prepare(memory, &plan->capacity);
+    if (rc == 0)
+        rc = books_create(&stage->books, &memory->books, &plan->capacity);
+    outcome->warmup_ns = clock_monotonic_ns() - start_ns;
+    memcpy(outcome->note, memory->note, sizeof outcome->note);
+    return rc == 0 ? 0 : fail("cannot prepare the memory", rc);
+}
+
+int replay_measure(int fd, const struct mode *mode, const struct plan *plan,
+                   struct outcome *outcome)
+{
+    static struct mode_memory memory;
+    struct stage *stage = set_stage(fd, plan);
+    struct reading before;
+    struct reading after;
+    int rc;
+    if (stage == NULL || prepare(mode, plan, &memory, stage, outcome) != 0 ||
+        attach_guard(stage) != 0)
+        return -1;
+    prefault_process();
+
+    before = take_reading();
+    rc = run(stage, plan->messages);
+    after = take_reading();
+    if (rc != 0)
+        return fail("the replay stopped", rc);
+
+    outcome->messages = stage->input.message_index;
+    outcome->rusage_faults = after.faults - before.faults;
+    outcome->switches = after.switches - before.switches;
+    outcome->checksum = books_checksum(&stage->books);
+    report_durations(stage, &before, &after, outcome);
+    report_violations(stage, outcome);
+    if (outcome->section_faults > 0 && memory.arena != NULL)
+        hot_violation_print(&stage->first_violation, stderr);
+    return 0;
+}
