@@ -14,11 +14,14 @@
 
 #include <errno.h>
 #include <malloc.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
+
+#include "plain.h"
 
 static size_t round_up(size_t value, size_t multiple)
 {
@@ -27,34 +30,10 @@ static size_t round_up(size_t value, size_t multiple)
 
 /* ---------------------------------------------------------------------------------------- malloc */
 
-static void *malloc_table(struct book_memory *memory, size_t size_bytes)
-{
-    (void)memory;
-    return calloc(1, size_bytes);
-}
-
-static void *malloc_take(struct book_memory *memory, enum book_object kind)
-{
-    (void)memory;
-    return malloc(book_object_bytes[kind]);
-}
-
-static void malloc_give(struct book_memory *memory, enum book_object kind, void *object)
-{
-    (void)memory;
-    (void)kind;
-    free(object);
-}
-
-void memory_from_malloc(struct mode_memory *memory)
-{
-    *memory = (struct mode_memory){.books = {malloc_table, malloc_take, malloc_give}};
-}
-
 static int prepare_malloc(struct mode_memory *memory, const struct book_capacity *capacity)
 {
     (void)capacity;
-    memory_from_malloc(memory);
+    memory->books = plain_memory;
     return 0;
 }
 
@@ -93,19 +72,21 @@ static int touch_the_heap(size_t size_bytes)
 
 static int prepare_mlockall(struct mode_memory *memory, const struct book_capacity *capacity)
 {
-    int rc;
-    memory_from_malloc(memory);
+    bool locked;
+    memory->books = plain_memory;
     keep_the_heap();
-    if (mlockall(MCL_CURRENT | MCL_FUTURE) != 0)
+    locked = mlockall(MCL_CURRENT | MCL_FUTURE) == 0;
+    if (!locked)
         snprintf(memory->note, sizeof memory->note,
-                 "mlockall refused: %s; touched, but not locked (see RLIMIT_MEMLOCK)",
+                 "mlockall refused (%s): touched, but not locked; see RLIMIT_MEMLOCK",
                  strerror(errno));
-    rc = touch_the_heap(heap_bytes(capacity));
-    if (rc == 0 || memory->note[0] != '\0')
-        return rc;
-    munlockall(); /* it was MCL_FUTURE that refused the heap its growth */
+    if (touch_the_heap(heap_bytes(capacity)) == 0)
+        return 0;
+    if (!locked)
+        return -ENOMEM;
+    munlockall(); /* MCL_FUTURE refuses the heap its growth beyond RLIMIT_MEMLOCK */
     snprintf(memory->note, sizeof memory->note,
-             "mlockall undone: the heap could not grow under it (see RLIMIT_MEMLOCK)");
+             "mlockall undone, because the heap could not grow under it; see RLIMIT_MEMLOCK");
     return touch_the_heap(heap_bytes(capacity));
 }
 
@@ -158,11 +139,9 @@ static int prepare_populate(struct mode_memory *memory, const struct book_capaci
                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
     if (block == MAP_FAILED)
         return -errno;
-    *memory = (struct mode_memory){
-        .books = {block_table, block_take, block_give},
-        .next = block,
-        .end = (unsigned char *)block + size_bytes,
-    };
+    memory->books = (struct book_memory){block_table, block_take, block_give};
+    memory->next = block;
+    memory->end = memory->next + size_bytes;
     return 0;
 }
 
@@ -209,7 +188,7 @@ static int prepare_zerofault(struct mode_memory *memory, const struct book_capac
     struct arena_pool_options options[BOOK_OBJECT_COUNT];
     size_t capacity_bytes = books_table_bytes(capacity) + 2 * 64;
     int rc;
-    *memory = (struct mode_memory){.books = {arena_table, pool_take, pool_give}};
+    memory->books = (struct book_memory){arena_table, pool_take, pool_give};
     for (int kind = 0; kind < BOOK_OBJECT_COUNT; ++kind) {
         options[kind] = ARENA_POOL_OPTIONS(.object_bytes = book_object_bytes[kind],
                                            .capacity_count = (size_t)capacity->counts[kind]);

@@ -24,7 +24,7 @@ struct mode_memory {
 
 struct mode {
     const char *name;
-    /* Make memory for books of this capacity ready. Returns 0 or -errno. */
+    /* Make memory for books of this capacity ready; `memory` is zeros. Returns 0 or -errno. */
     int (*prepare)(struct mode_memory *memory, const struct book_capacity *capacity);
 };
 
@@ -32,9 +32,6 @@ extern const struct mode modes[MODE_COUNT];
 
 /* Find a mode by its name. Returns NULL when there is none. */
 const struct mode *mode_named(const char *name);
-
-/* Memory of the system's allocator, not prepared at all. */
-void memory_from_malloc(struct mode_memory *memory);
 
 /* Bytes of the books' tables, orders and levels together, as a block of one's own holds them. */
 size_t mode_block_bytes(const struct book_capacity *capacity);

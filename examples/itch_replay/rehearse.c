@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 #include "input.h"
+#include "plain.h"
 #include "replay.h"
 
 #define REHEARSAL_WINDOW_BYTES ((size_t)1 << 20)
@@ -73,13 +74,11 @@ static int rehearse(struct input *input, const char *name, uint64_t messages_max
 int replay_rehearse(int fd, const char *name, uint64_t messages_max, struct plan *plan,
                     struct books *books)
 {
-    static struct mode_memory memory;
     struct input input;
     enum itch_status status;
     int rc = -1;
     void *window = malloc(REHEARSAL_WINDOW_BYTES);
-    memory_from_malloc(&memory);
-    if (window == NULL || books_create(books, &memory.books, &every_stock) != 0) {
+    if (window == NULL || books_create(books, &plain_memory, &every_stock) != 0) {
         fprintf(stderr, "itch_replay: no memory for the rehearsal\n");
         free(window);
         return -1;
