@@ -22,7 +22,7 @@ const size_t book_object_bytes[BOOK_OBJECT_COUNT] = {
 static_assert(sizeof(struct order) <= 48, "four orders in three cache lines");
 static_assert(sizeof(struct level) <= 64, "a level is one cache line");
 
-/* --------------------------------------------------------------------------------------- create */
+/* ------------------------------------------------------------------------------ create, destroy */
 
 /* Twice the orders, so that most chains have one; at least two, so that the shift is below 64. */
 static unsigned bucket_bits(const struct book_capacity *capacity)
@@ -48,6 +48,22 @@ size_t books_table_bytes(const struct book_capacity *capacity)
     return bucket_table_bytes(capacity) + locate_table_bytes(capacity);
 }
 
+static void *take_table(struct book_memory *memory, size_t size_bytes)
+{
+    return memory->take_table(memory, size_bytes);
+}
+
+static void give_tables(struct books *books)
+{
+    if (books->buckets != NULL)
+        books->memory->give_table(books->memory, books->buckets);
+    if (books->by_locate != NULL)
+        books->memory->give_table(books->memory, books->by_locate);
+    books->buckets = NULL;
+    books->by_locate = NULL;
+    books->locates = 0;
+}
+
 int books_create(struct books *books, struct book_memory *memory,
                  const struct book_capacity *capacity)
 {
@@ -55,10 +71,13 @@ int books_create(struct books *books, struct book_memory *memory,
         .memory = memory,
         .locates = capacity->locates,
         .bucket_shift = 64 - bucket_bits(capacity),
-        .buckets = memory->table(memory, bucket_table_bytes(capacity)),
-        .by_locate = memory->table(memory, locate_table_bytes(capacity)),
+        .buckets = take_table(memory, bucket_table_bytes(capacity)),
+        .by_locate = take_table(memory, locate_table_bytes(capacity)),
     };
-    return books->buckets != NULL && books->by_locate != NULL ? 0 : -ENOMEM;
+    if (books->buckets != NULL && books->by_locate != NULL)
+        return 0;
+    give_tables(books);
+    return -ENOMEM;
 }
 
 static void *take(struct books *books, enum book_object kind)
@@ -76,6 +95,29 @@ static void give(struct books *books, enum book_object kind, void *object)
 {
     books->live[kind] -= 1;
     books->memory->give(books->memory, kind, object);
+}
+
+static void give_side(struct books *books, struct side *side)
+{
+    while (side->best != NULL) {
+        struct level *level = side->best;
+        side->best = level->worse;
+        while (level->first != NULL) {
+            struct order *order = level->first;
+            level->first = order->later;
+            give(books, BOOK_ORDER, order);
+        }
+        give(books, BOOK_LEVEL, level);
+    }
+}
+
+void books_destroy(struct books *books)
+{
+    for (uint32_t locate = 0; locate < books->locates; ++locate) {
+        give_side(books, &books->by_locate[locate].sides[SIDE_BUY]);
+        give_side(books, &books->by_locate[locate].sides[SIDE_SELL]);
+    }
+    give_tables(books);
 }
 
 /* ----------------------------------------------------------------------------------- references */

@@ -34,8 +34,9 @@ extern const size_t book_object_bytes[BOOK_OBJECT_COUNT];
 
 /* Where the books live. The functions get the memory itself as their first argument. */
 struct book_memory {
-    /* Zeroed memory for a table; called at creation only. Returns NULL when there is none. */
-    void *(*table)(struct book_memory *memory, size_t size_bytes);
+    /* Zeroed memory for a table; asked for at creation only. Returns NULL when there is none. */
+    void *(*take_table)(struct book_memory *memory, size_t size_bytes);
+    void (*give_table)(struct book_memory *memory, void *table);
     /* An order or a level, of any content. Returns NULL when there is none. */
     void *(*take)(struct book_memory *memory, enum book_object kind);
     void (*give)(struct book_memory *memory, enum book_object kind, void *object);
@@ -72,12 +73,14 @@ struct books {
     struct book_counts counts;
 };
 
-/* --------------------------------------------------------------------------------------- create */
+/* ------------------------------------------------------------------------------ create, destroy */
 
-/* Create empty books. What they hold is given back with the memory they came from.
- * Returns 0, or -ENOMEM. */
+/* Create empty books. Returns 0, or -ENOMEM: then there is nothing to destroy. */
 int books_create(struct books *books, struct book_memory *memory,
                  const struct book_capacity *capacity);
+
+/* Give everything back to the memory it came from. Peaks and counts can still be read. */
+void books_destroy(struct books *books);
 
 /* Size of the two tables that books_create asks for. */
 size_t books_table_bytes(const struct book_capacity *capacity);

@@ -2,13 +2,11 @@
  * The measured replay: one mode, in a process of its own.
  *
  * All that the loop touches and that is not the books' memory is made warm in the same way for
- * every mode: the file's window and the histogram are in an arena, code, static data and stack are
- * touched, the guard is attached. Then what faults is the books' memory, and nothing else. The time
- * stamps are taken inside the hot section, so what the guard itself costs is not in them.
+ * every mode: the file's window is in an arena, code, static data and stack are touched, the guard
+ * is attached. Then what faults is the books' memory, and nothing else. The time stamps are taken
+ * inside the hot section, so what the guard itself costs is not in them.
  */
 #include <errno.h>
-#include <inttypes.h>
-#include <stdalign.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -18,23 +16,24 @@
 #include "prefault.h"
 #include "replay.h"
 
-static struct hot_section message_section = HOT_SECTION("itch message");
+static struct hot_section message_section = HOT_SECTION("itch message", .policy = HOT_CALLBACK);
 
-/* What the loop works with; the hot part of it is all here. */
+/* What the loop works with, besides the file's window and the books' memory. */
 struct stage {
     struct input input;
+    struct mode_memory memory;
     struct books books;
     struct hot_histogram ticks;           /* duration of each message */
     struct hot_violation first_violation; /* what to show if a mode should have had none */
     uint64_t violations;                  /* all that the sections returned */
 };
 
-/* Readings of everything that is compared before and after the loop. */
+/* All that is compared before and after the loop. */
 struct reading {
     uint64_t ticks;
     uint64_t time_ns;
     uint64_t faults;
-    uint64_t switches;
+    uint64_t preemptions;
 };
 
 static int fail(const char *what, int error)
@@ -43,9 +42,28 @@ static int fail(const char *what, int error)
     return -1;
 }
 
-/* ----------------------------------------------------------------------------------------- stage */
+/* ----------------------------------------------------------------------------------- preparation
+ * */
 
-/* Keep the first violation; the hook runs at the end of the section, after its time is taken. */
+/* Open the file behind a window of memory that is warm in every mode. */
+static int open_window(struct input *input, int fd, size_t window_bytes)
+{
+    struct warmup_report report = WARMUP_REPORT_INIT;
+    struct arena *arena;
+    int rc = arena_create(&arena, &ARENA_OPTIONS(.name = "file", .capacity_bytes = window_bytes));
+    if (rc != 0)
+        return fail("no address space for the file", rc);
+    rc = arena_warmup(arena, NULL, &report);
+    if (rc != 0) {
+        warmup_report_print(&report, stderr);
+        return -1;
+    }
+    if (input_open(input, fd, arena_alloc(arena, window_bytes, 1), window_bytes) != ITCH_MESSAGE)
+        return fail("the file is no longer what it was", -EIO);
+    return 0;
+}
+
+/* Keep the first violation. This runs at the end of the section, after its time is taken. */
 static void on_violation(const struct hot_violation *violation, void *context)
 {
     struct stage *stage = context;
@@ -53,39 +71,16 @@ static void on_violation(const struct hot_violation *violation, void *context)
         stage->first_violation = *violation;
 }
 
-/* The stage and the window are in one warm arena. Returns NULL after saying why. */
-static struct stage *set_stage(int fd, const struct plan *plan)
-{
-    struct warmup_report report = WARMUP_REPORT_INIT;
-    struct arena *arena;
-    struct stage *stage;
-    void *window;
-    int rc = arena_create(&arena,
-                          &ARENA_OPTIONS(.name = "stage", .capacity_bytes = plan->window_bytes +
-                                                                            sizeof *stage + 4096));
-    if (rc == 0)
-        rc = arena_warmup(arena, NULL, &report);
-    if (rc != 0) {
-        warmup_report_print(&report, stderr);
-        return NULL;
-    }
-    stage = arena_calloc(arena, 1, sizeof *stage, alignof(struct stage));
-    window = arena_alloc(arena, plan->window_bytes, 1);
-    if (stage == NULL || window == NULL ||
-        input_open(&stage->input, fd, window, plan->window_bytes) != ITCH_MESSAGE) {
-        fprintf(stderr, "itch_replay: the file is no longer what it was in the rehearsal\n");
-        return NULL;
-    }
-    return stage;
-}
-
 /* Attach this thread's guard and let the section find its place, so that neither is in the loop. */
-static int attach_guard(struct stage *stage)
+static int attach_guard(struct stage *stage, struct outcome *outcome)
 {
-    int rc = hot_thread_attach(NULL, NULL);
+    struct hot_thread_report report = HOT_THREAD_REPORT_INIT;
+    int rc = hot_thread_attach(NULL, &report);
     if (rc != 0)
         return fail("cannot attach the guard", rc);
-    message_section.policy = HOT_CALLBACK;
+    if (report.remedy != NULL)
+        snprintf(outcome->remedy, sizeof outcome->remedy, "%s", report.remedy);
+    outcome->source = report.active;
     message_section.hook = on_violation;
     message_section.hook_context = stage;
     hot_section_begin(&message_section);
@@ -93,7 +88,21 @@ static int attach_guard(struct stage *stage)
     return 0;
 }
 
-/* ------------------------------------------------------------------------------------------ loop */
+/* Prepare the mode's memory and the books in it, and time both. */
+static int prepare_books(struct stage *stage, const struct mode *mode, const struct plan *plan,
+                         struct outcome *outcome)
+{
+    uint64_t start_ns = clock_monotonic_ns();
+    int rc = mode->prepare(&stage->memory, &plan->capacity);
+    if (rc == 0)
+        rc = books_create(&stage->books, &stage->memory.books, &plan->capacity);
+    outcome->warmup_ns = clock_monotonic_ns() - start_ns;
+    memcpy(outcome->note, stage->memory.note, sizeof outcome->note);
+    return rc == 0 ? 0 : fail("cannot prepare the books' memory", rc);
+}
+
+/* ------------------------------------------------------------------------------------------ loop
+ * */
 
 static struct reading take_reading(void)
 {
@@ -101,7 +110,7 @@ static struct reading take_reading(void)
     struct reading reading;
     getrusage(RUSAGE_THREAD, &usage);
     reading.faults = (uint64_t)usage.ru_minflt + (uint64_t)usage.ru_majflt;
-    reading.switches = (uint64_t)usage.ru_nivcsw;
+    reading.preemptions = (uint64_t)usage.ru_nivcsw;
     reading.time_ns = clock_monotonic_ns();
     reading.ticks = clock_ticks();
     return reading;
@@ -111,10 +120,9 @@ static struct reading take_reading(void)
 static int run(struct stage *stage, uint64_t messages)
 {
     const uint8_t *message;
-    while (stage->input.message_index < messages) {
-        uint64_t start;
-        uint64_t stop;
-        int rc;
+    int rc = 0;
+    while (rc == 0 && stage->input.message_index < messages) {
+        uint64_t start, stop;
         if (input_next(&stage->input, &message) != ITCH_MESSAGE)
             return -EIO;
         hot_section_begin(&message_section);
@@ -123,13 +131,12 @@ static int run(struct stage *stage, uint64_t messages)
         stop = clock_ticks();
         stage->violations += hot_section_end(&message_section);
         hot_histogram_record(&stage->ticks, stop - start);
-        if (rc != 0)
-            return rc;
     }
-    return 0;
+    return rc;
 }
 
-/* ---------------------------------------------------------------------------------------- result */
+/* --------------------------------------------------------------------------------------- outcome
+ * */
 
 static uint64_t quantile_ns(const struct stage *stage, uint32_t parts_per_million,
                             double ns_per_tick)
@@ -153,50 +160,34 @@ static void report_violations(const struct stage *stage, struct outcome *outcome
 {
     struct hot_section_statistics seen = HOT_SECTION_STATISTICS_INIT;
     hot_section_stats(&message_section, &seen);
-    outcome->source = hot_source_active();
     outcome->section_faults = seen.counts[HOT_FAULT];
-    outcome->other_faults = stage->violations - seen.counts[HOT_FAULT];
-}
-
-/* Prepare the mode's memory and the books in it, and time both. */
-static int prepare(const struct mode *mode, const struct plan *plan, struct mode_memory *memory,
-                   struct stage *stage, struct outcome *outcome)
-{
-    uint64_t start_ns = clock_monotonic_ns();
-    int rc = mode->prepare(memory, &plan->capacity);
-    if (rc == 0)
-        rc = books_create(&stage->books, &memory->books, &plan->capacity);
-    outcome->warmup_ns = clock_monotonic_ns() - start_ns;
-    memcpy(outcome->note, memory->note, sizeof outcome->note);
-    return rc == 0 ? 0 : fail("cannot prepare the memory", rc);
+    outcome->other_violations = stage->violations - seen.counts[HOT_FAULT];
 }
 
 int replay_measure(int fd, const struct mode *mode, const struct plan *plan,
                    struct outcome *outcome)
 {
-    static struct mode_memory memory;
-    struct stage *stage = set_stage(fd, plan);
-    struct reading before;
-    struct reading after;
+    static struct stage stage;
+    struct reading before, after;
     int rc;
-    if (stage == NULL || prepare(mode, plan, &memory, stage, outcome) != 0 ||
-        attach_guard(stage) != 0)
+    if (open_window(&stage.input, fd, plan->window_bytes) != 0 ||
+        attach_guard(&stage, outcome) != 0 || prepare_books(&stage, mode, plan, outcome) != 0)
         return -1;
     prefault_process();
 
     before = take_reading();
-    rc = run(stage, plan->messages);
+    rc = run(&stage, plan->messages);
     after = take_reading();
     if (rc != 0)
         return fail("the replay stopped", rc);
 
-    outcome->messages = stage->input.message_index;
+    outcome->messages = stage.input.message_index;
     outcome->rusage_faults = after.faults - before.faults;
-    outcome->switches = after.switches - before.switches;
-    outcome->checksum = books_checksum(&stage->books);
-    report_durations(stage, &before, &after, outcome);
-    report_violations(stage, outcome);
-    if (outcome->section_faults > 0 && memory.arena != NULL)
-        hot_violation_print(&stage->first_violation, stderr);
+    outcome->preemptions = after.preemptions - before.preemptions;
+    outcome->checksum = books_checksum(&stage.books);
+    report_durations(&stage, &before, &after, outcome);
+    report_violations(&stage, outcome);
+    if (outcome->section_faults > 0 && stage.memory.arena != NULL)
+        hot_violation_print(&stage.first_violation, stderr);
     return 0;
 }

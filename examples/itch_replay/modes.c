@@ -28,7 +28,8 @@ static size_t round_up(size_t value, size_t multiple)
     return (value + multiple - 1) / multiple * multiple;
 }
 
-/* ---------------------------------------------------------------------------------------- malloc */
+/* ---------------------------------------------------------------------------------------- malloc
+ * */
 
 static int prepare_malloc(struct mode_memory *memory, const struct book_capacity *capacity)
 {
@@ -37,7 +38,8 @@ static int prepare_malloc(struct mode_memory *memory, const struct book_capacity
     return 0;
 }
 
-/* -------------------------------------------------------------------------------- mlockall+touch */
+/* -------------------------------------------------------------------------------- mlockall+touch
+ * */
 
 /* What glibc uses for all of it: each object has a header of 8 bytes and is a multiple of 16. */
 static size_t heap_bytes(const struct book_capacity *capacity)
@@ -90,7 +92,15 @@ static int prepare_mlockall(struct mode_memory *memory, const struct book_capaci
     return touch_the_heap(heap_bytes(capacity));
 }
 
-/* ---------------------------------------------------------------------------------- MAP_POPULATE */
+/* ---------------------------------------------------------------------------------- MAP_POPULATE
+ * */
+
+/* The tables go with the block, or with the arena. */
+static void keep_table(struct book_memory *memory, void *table)
+{
+    (void)memory;
+    (void)table;
+}
 
 static void *block_bump(struct mode_memory *memory, size_t size_bytes)
 {
@@ -139,13 +149,14 @@ static int prepare_populate(struct mode_memory *memory, const struct book_capaci
                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
     if (block == MAP_FAILED)
         return -errno;
-    memory->books = (struct book_memory){block_table, block_take, block_give};
+    memory->books = (struct book_memory){block_table, keep_table, block_take, block_give};
     memory->next = block;
     memory->end = memory->next + size_bytes;
     return 0;
 }
 
-/* ------------------------------------------------------------------------------------- zerofault */
+/* ------------------------------------------------------------------------------------- zerofault
+ * */
 
 static void *arena_table(struct book_memory *books, size_t size_bytes)
 {
@@ -188,7 +199,7 @@ static int prepare_zerofault(struct mode_memory *memory, const struct book_capac
     struct arena_pool_options options[BOOK_OBJECT_COUNT];
     size_t capacity_bytes = books_table_bytes(capacity) + 2 * 64;
     int rc;
-    memory->books = (struct book_memory){arena_table, pool_take, pool_give};
+    memory->books = (struct book_memory){arena_table, keep_table, pool_take, pool_give};
     for (int kind = 0; kind < BOOK_OBJECT_COUNT; ++kind) {
         options[kind] = ARENA_POOL_OPTIONS(.object_bytes = book_object_bytes[kind],
                                            .capacity_count = (size_t)capacity->counts[kind]);

@@ -6,10 +6,16 @@
 
 #include <stdlib.h>
 
-static void *plain_table(struct book_memory *memory, size_t size_bytes)
+static void *plain_take_table(struct book_memory *memory, size_t size_bytes)
 {
     (void)memory;
     return calloc(1, size_bytes);
+}
+
+static void plain_give_table(struct book_memory *memory, void *table)
+{
+    (void)memory;
+    free(table);
 }
 
 static void *plain_take(struct book_memory *memory, enum book_object kind)
@@ -25,4 +31,4 @@ static void plain_give(struct book_memory *memory, enum book_object kind, void *
     free(object);
 }
 
-struct book_memory plain_memory = {plain_table, plain_take, plain_give};
+struct book_memory plain_memory = {plain_take_table, plain_give_table, plain_take, plain_give};

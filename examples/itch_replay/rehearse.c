@@ -33,10 +33,18 @@ static void make_plan(const struct books *books, const struct input *input, uint
     *plan = (struct plan){
         .messages = input->message_index,
         .capacity.locates = locate_max + 1,
+        .checksum = books_checksum(books),
         .window_bytes = read_bytes < INPUT_WINDOW_BYTES ? (size_t)read_bytes : INPUT_WINDOW_BYTES,
     };
     for (int kind = 0; kind < BOOK_OBJECT_COUNT; ++kind)
         plan->capacity.counts[kind] = at_least_one(books->peak[kind]);
+}
+
+static void complain(const struct input *input, enum itch_status status, const char *name)
+{
+    char text[200];
+    input_explain(input, status, text, sizeof text);
+    fprintf(stderr, "itch_replay: %s: %s\n", name, text);
 }
 
 static int rehearse(struct input *input, const char *name, uint64_t messages_max, struct plan *plan,
@@ -62,9 +70,7 @@ static int rehearse(struct input *input, const char *name, uint64_t messages_max
         }
     }
     if (status != ITCH_MESSAGE && status != ITCH_END) {
-        char text[200];
-        input_explain(input, status, text, sizeof text);
-        fprintf(stderr, "itch_replay: %s: %s\n", name, text);
+        complain(input, status, name);
         return -1;
     }
     make_plan(books, input, locate_max, plan);
@@ -84,13 +90,11 @@ int replay_rehearse(int fd, const char *name, uint64_t messages_max, struct plan
         return -1;
     }
     status = input_open(&input, fd, window, REHEARSAL_WINDOW_BYTES);
-    if (status == ITCH_MESSAGE) {
+    if (status == ITCH_MESSAGE)
         rc = rehearse(&input, name, messages_max, plan, books);
-    } else {
-        char text[200];
-        input_explain(&input, status, text, sizeof text);
-        fprintf(stderr, "itch_replay: %s: %s\n", name, text);
-    }
+    else
+        complain(&input, status, name);
+    books_destroy(books);
     free(window);
     return rc;
 }

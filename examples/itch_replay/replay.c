@@ -281,7 +281,7 @@ static int run_parent(const struct arguments *arguments, int fd)
         table_print_json(outcomes);
     else
         table_print(outcomes);
-    if (!books_agree(outcomes, books_checksum(&books)))
+    if (!books_agree(outcomes, plan.checksum))
         return complain(arguments->file_name, "the books differ from mode to mode");
     return EXIT_SUCCESS;
 }

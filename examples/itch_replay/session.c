@@ -2,12 +2,12 @@
  * The invented day.
  *
  * It keeps the order books of all its stocks while it writes, with the same code that a reader
- * uses: so executions hit the oldest order at the best price, no order crosses the book, and every
- * reference is to an order that is there. Only whole numbers are used, so a seed gives the same
- * bytes everywhere. The mix per thousand messages is that of a busy day: most orders are
- * deleted soon after they came, a few per cent trade, and a little more stays than goes. Activity is
- * Zipf-distributed over the stocks and comes in bursts of one stock at a microsecond's distance.
- * The sizes and prices are not those of any real stock.
+ * uses: so executions hit the oldest order at the best price, no order crosses the book, and
+ * every reference is to an order that is there. Only whole numbers are used, so a seed gives the
+ * same bytes everywhere. The mix per thousand messages is that of a busy day: most orders are
+ * deleted soon after they came, a few per cent trade, and a little more stays than goes. Activity
+ * is Zipf-distributed over the stocks and comes in bursts of one stock at a microsecond's
+ * distance. The sizes and prices are not those of any real stock.
  */
 #include "session.h"
 
@@ -175,7 +175,8 @@ static void write_status(struct market *market, uint32_t locate)
     write_message(market, short_sale, 'Y', locate);
 }
 
-/* --------------------------------------------------------------------------------------- choices */
+/* --------------------------------------------------------------------------------------- choices
+ * */
 
 /* The stock of the next message: that of the burst under way, or any. */
 static uint32_t choose_locate(struct market *market)
@@ -229,7 +230,8 @@ static const struct order *choose_order(struct market *market)
     return NULL;
 }
 
-/* --------------------------------------------------------------------------------------- actions */
+/* --------------------------------------------------------------------------------------- actions
+ * */
 
 static uint64_t new_reference(struct market *market)
 {
@@ -303,7 +305,8 @@ static void trade_hidden(struct market *market)
     write_message(market, &message, 'P', locate);
 }
 
-/* ------------------------------------------------------------------------------------------- day */
+/* ------------------------------------------------------------------------------------------- day
+ * */
 
 static void pass_time(struct market *market)
 {
@@ -387,7 +390,8 @@ static void write_closing(struct market *market)
     write_event(market, 20 * HOUR_NS + 300 * SECOND_NS, 'C');
 }
 
-/* ---------------------------------------------------------------------------------------- market */
+/* ---------------------------------------------------------------------------------------- market
+ * */
 
 static int open_market(struct market *market, const struct session_options *options, FILE *out)
 {
@@ -400,6 +404,7 @@ static int open_market(struct market *market, const struct session_options *opti
         .random = options->seed,
         .out = out,
         .stocks = options->stocks,
+        .books = {.memory = &plain_memory},
         .mid = calloc(options->stocks + 1, sizeof *market->mid),
         .weight_sum = calloc(options->stocks + 1, sizeof *market->weight_sum),
         .recent = calloc(messages + 1, sizeof *market->recent),
@@ -414,9 +419,9 @@ static int open_market(struct market *market, const struct session_options *opti
     return books_create(&market->books, &plain_memory, &capacity);
 }
 
-/* What the books hold at the end of the day goes with the process. */
 static void close_market(struct market *market)
 {
+    books_destroy(&market->books);
     free(market->mid);
     free(market->weight_sum);
     free(market->recent);

@@ -78,49 +78,68 @@ void table_print_circumstances(const char *file_name, uint64_t file_bytes, const
     fflush(stdout);
 }
 
-/* ----------------------------------------------------------------------------------------- table */
+/* ----------------------------------------------------------------------------------------- table
+ * */
 
 static void print_row(const char *name, const struct outcome *outcome)
 {
-    printf("%-14s %11s %11s %8s %8s %8s %11s %9.1f  %016" PRIx64 "\n", name,
+    printf("%-14s %9s %9s %7s %7s %7s %11s %8.1f  %016" PRIx64 "\n", name,
            group(outcome->section_faults).text, group(outcome->rusage_faults).text,
            group(outcome->p50_ns).text, group(outcome->p99_ns).text, group(outcome->p999_ns).text,
            group(outcome->max_ns).text, (double)outcome->warmup_ns / 1e6, outcome->checksum);
 }
 
+static void print_guard(const struct outcome *outcome)
+{
+    printf("guard     source %s; each message is one hot section, getrusage goes around the loop\n",
+           hot_source_name(outcome->source));
+    if (outcome->remedy[0] != '\0')
+        printf("          %s\n", outcome->remedy);
+}
+
+/* A long maximum is seldom the memory's fault: tell how often the loop had to wait for a
+ * processor. */
+static void print_preemptions(const struct outcome outcomes[MODE_COUNT])
+{
+    uint64_t sum = 0;
+    for (int i = 0; i < MODE_COUNT; ++i)
+        sum += outcomes[i].preemptions;
+    if (sum == 0)
+        return;
+    printf("preempted in the loop, which shows in max:");
+    for (int i = 0; i < MODE_COUNT; ++i)
+        printf("%s %s %s", i == 0 ? "" : ",", modes[i].name, group(outcomes[i].preemptions).text);
+    printf(" times\n");
+}
+
 static void print_notes(const struct outcome outcomes[MODE_COUNT])
 {
     for (int i = 0; i < MODE_COUNT; ++i) {
-        const struct outcome *outcome = &outcomes[i];
-        if (outcome->note[0] != '\0')
-            printf("%s: %s\n", modes[i].name, outcome->note);
-        if (outcome->other_faults != 0)
+        if (outcomes[i].note[0] != '\0')
+            printf("%s: %s\n", modes[i].name, outcomes[i].note);
+        if (outcomes[i].other_violations != 0)
             printf("%s: %s other violations of the hot section\n", modes[i].name,
-                   group(outcome->other_faults).text);
-        if (outcome->switches != 0)
-            printf("%s: preempted %s times in the loop, which shows in max\n", modes[i].name,
-                   group(outcome->switches).text);
+                   group(outcomes[i].other_violations).text);
     }
+    print_preemptions(outcomes);
 }
 
 void table_print(const struct outcome outcomes[MODE_COUNT])
 {
-    const char *source = hot_source_name(outcomes[0].source);
-    printf("guard     %s; each message is one hot section, getrusage goes around the loop\n\n",
-           outcomes[0].source == HOT_SOURCE_RING
-               ? "ring: page faults with their address, for two loads"
-               : "rusage: the ring is refused here (kernel.perf_event_paranoid?)");
-    printf("%14s %23s %39s %9s\n", "", "faults in the hot loop", "nanoseconds per message",
+    print_guard(&outcomes[0]);
+    printf("\n%-14s %19s %35s %8s\n", "", "faults in the loop", "nanoseconds per message   ",
            "warmup");
-    printf("%-14s %11s %11s %8s %8s %8s %11s %9s  %s\n", "memory", source, "getrusage", "p50",
-           "p99", "p99.9", "max", "ms", "checksum");
+    printf("%-14s %9s %9s %7s %7s %7s %11s %8s  %s\n", "memory",
+           hot_source_name(outcomes[0].source), "getrusage", "p50", "p99", "p99.9", "max", "ms",
+           "checksum of books");
     for (int i = 0; i < MODE_COUNT; ++i)
         print_row(modes[i].name, &outcomes[i]);
     printf("\n");
     print_notes(outcomes);
 }
 
-/* ------------------------------------------------------------------------------------------ JSON */
+/* ------------------------------------------------------------------------------------------ JSON
+ * */
 
 static void print_number(const char *name, const char *metric, double value, const char *unit)
 {
@@ -144,7 +163,7 @@ void table_print_json(const struct outcome outcomes[MODE_COUNT])
         print_number(name, "p99_9", (double)outcome->p999_ns, "ns");
         print_number(name, "max", (double)outcome->max_ns, "ns");
         print_number(name, "warmup", (double)outcome->warmup_ns / 1e6, "ms");
-        print_number(name, "preempted", (double)outcome->switches, "times");
+        print_number(name, "preempted", (double)outcome->preemptions, "times");
         /* A double holds 53 bits of it, enough to tell two apart. */
         print_number(name, "checksum_low48",
                      (double)(outcome->checksum & ((UINT64_C(1) << 48) - 1)), "fnv1a");
