@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* ------------------------------------------------------------------------------------- numbers */
+/* -------------------------------------------------------------------------------------- numbers */
 
 struct itch_u16 {
     uint8_t bytes[2];
@@ -46,7 +46,7 @@ static inline void itch_store_bytes(uint8_t *bytes, size_t width, uint64_t value
 #define itch_load(field) itch_load_bytes((field).bytes, sizeof(field).bytes)
 #define itch_store(field, value) itch_store_bytes((field).bytes, sizeof(field).bytes, value)
 
-/* ------------------------------------------------------------------------------------ messages */
+/* ------------------------------------------------------------------------------------- messages */
 
 struct itch_header {
     uint8_t type;
@@ -140,7 +140,7 @@ struct itch_trade { /* P: an order that was never displayed; no book changes */
 
 #define ITCH_MESSAGE_BYTES_MAX 50 /* type I */
 
-/* ---------------------------------------------------------------------------------- validation */
+/* ----------------------------------------------------------------------------------- validation */
 
 /* What became of an attempt to read a message. */
 enum itch_status {

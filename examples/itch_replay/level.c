@@ -16,8 +16,7 @@ static enum way way_to(const struct level *from, uint32_t rank)
     return rank < from->rank ? BETTER : WORSE;
 }
 
-/* --------------------------------------------------------------------------------------- balance
- * */
+/* -------------------------------------------------------------------------------------- balance */
 
 static uint32_t height_of(const struct level *level)
 {
@@ -57,8 +56,7 @@ static struct level *balance(struct level *root)
     return rotate(root, heavy);
 }
 
-/* ------------------------------------------------------------------------------------------ tree
- * */
+/* ----------------------------------------------------------------------------------------- tree */
 
 /* Hang the level below the root; the last nodes where the path turned are its list neighbours. */
 static struct level *add_below(struct level *root, struct level *level)
@@ -108,8 +106,7 @@ static struct level *remove_below(struct level *root, const struct level *level)
     return balance(root);
 }
 
-/* ------------------------------------------------------------------------------------------ side
- * */
+/* ----------------------------------------------------------------------------------------- side */
 
 struct level *side_find(const struct side *side, uint32_t rank)
 {

@@ -42,8 +42,7 @@ static int fail(const char *what, int error)
     return -1;
 }
 
-/* ----------------------------------------------------------------------------------- preparation
- * */
+/* ---------------------------------------------------------------------------------- preparation */
 
 /* Open the file behind a window of memory that is warm in every mode. */
 static int open_window(struct input *input, int fd, size_t window_bytes)
@@ -101,8 +100,7 @@ static int prepare_books(struct stage *stage, const struct mode *mode, const str
     return rc == 0 ? 0 : fail("cannot prepare the books' memory", rc);
 }
 
-/* ------------------------------------------------------------------------------------------ loop
- * */
+/* ----------------------------------------------------------------------------------------- loop */
 
 static struct reading take_reading(void)
 {
@@ -135,8 +133,7 @@ static int run(struct stage *stage, uint64_t messages)
     return rc;
 }
 
-/* --------------------------------------------------------------------------------------- outcome
- * */
+/* -------------------------------------------------------------------------------------- outcome */
 
 static uint64_t quantile_ns(const struct stage *stage, uint32_t parts_per_million,
                             double ns_per_tick)

@@ -28,8 +28,7 @@ static size_t round_up(size_t value, size_t multiple)
     return (value + multiple - 1) / multiple * multiple;
 }
 
-/* ---------------------------------------------------------------------------------------- malloc
- * */
+/* --------------------------------------------------------------------------------------- malloc */
 
 static int prepare_malloc(struct mode_memory *memory, const struct book_capacity *capacity)
 {
@@ -38,8 +37,7 @@ static int prepare_malloc(struct mode_memory *memory, const struct book_capacity
     return 0;
 }
 
-/* -------------------------------------------------------------------------------- mlockall+touch
- * */
+/* ------------------------------------------------------------------------------- mlockall+touch */
 
 /* What glibc uses for all of it: each object has a header of 8 bytes and is a multiple of 16. */
 static size_t heap_bytes(const struct book_capacity *capacity)
@@ -92,8 +90,7 @@ static int prepare_mlockall(struct mode_memory *memory, const struct book_capaci
     return touch_the_heap(heap_bytes(capacity));
 }
 
-/* ---------------------------------------------------------------------------------- MAP_POPULATE
- * */
+/* --------------------------------------------------------------------------------- MAP_POPULATE */
 
 /* The tables go with the block, or with the arena. */
 static void keep_table(struct book_memory *memory, void *table)
@@ -155,8 +152,7 @@ static int prepare_populate(struct mode_memory *memory, const struct book_capaci
     return 0;
 }
 
-/* ------------------------------------------------------------------------------------- zerofault
- * */
+/* ------------------------------------------------------------------------------------ zerofault */
 
 static void *arena_table(struct book_memory *books, size_t size_bytes)
 {

@@ -175,8 +175,7 @@ static void write_status(struct market *market, uint32_t locate)
     write_message(market, short_sale, 'Y', locate);
 }
 
-/* --------------------------------------------------------------------------------------- choices
- * */
+/* -------------------------------------------------------------------------------------- choices */
 
 /* The stock of the next message: that of the burst under way, or any. */
 static uint32_t choose_locate(struct market *market)
@@ -230,8 +229,7 @@ static const struct order *choose_order(struct market *market)
     return NULL;
 }
 
-/* --------------------------------------------------------------------------------------- actions
- * */
+/* -------------------------------------------------------------------------------------- actions */
 
 static uint64_t new_reference(struct market *market)
 {
@@ -305,8 +303,7 @@ static void trade_hidden(struct market *market)
     write_message(market, &message, 'P', locate);
 }
 
-/* ------------------------------------------------------------------------------------------- day
- * */
+/* ------------------------------------------------------------------------------------------ day */
 
 static void pass_time(struct market *market)
 {
@@ -390,8 +387,7 @@ static void write_closing(struct market *market)
     write_event(market, 20 * HOUR_NS + 300 * SECOND_NS, 'C');
 }
 
-/* ---------------------------------------------------------------------------------------- market
- * */
+/* --------------------------------------------------------------------------------------- market */
 
 static int open_market(struct market *market, const struct session_options *options, FILE *out)
 {

@@ -31,7 +31,7 @@ static struct grouped group(uint64_t value)
     return grouped;
 }
 
-/* ------------------------------------------------------------------------------- circumstances */
+/* -------------------------------------------------------------------------------- circumstances */
 
 /* The processor's name as the kernel knows it. */
 static void print_machine(void)
@@ -78,8 +78,7 @@ void table_print_circumstances(const char *file_name, uint64_t file_bytes, const
     fflush(stdout);
 }
 
-/* ----------------------------------------------------------------------------------------- table
- * */
+/* ---------------------------------------------------------------------------------------- table */
 
 static void print_row(const char *name, const struct outcome *outcome)
 {
@@ -138,8 +137,7 @@ void table_print(const struct outcome outcomes[MODE_COUNT])
     print_notes(outcomes);
 }
 
-/* ------------------------------------------------------------------------------------------ JSON
- * */
+/* ----------------------------------------------------------------------------------------- JSON */
 
 static void print_number(const char *name, const char *metric, double value, const char *unit)
 {

@@ -75,7 +75,7 @@ static struct books *stage(void **state)
     return books;
 }
 
-/* ------------------------------------------------------------------------------- each message */
+/* --------------------------------------------------------------------------------- each message */
 
 static void added_orders_queue_by_price_then_time(void **state)
 {

@@ -158,8 +158,7 @@ static void file_can_come_through_a_pipe(void **state)
     assert_true(number("zerofault", "checksum_low48") == checksum);
 }
 
-/* ---------------------------------------------------------------------------------------- broken
- * */
+/* --------------------------------------------------------------------------------------- broken */
 
 /* Replay a file of these bytes, which must be refused with this complaint. */
 static void assert_malformed(const void *bytes, size_t size_bytes, const char *complaint)
