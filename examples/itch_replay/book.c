@@ -197,12 +197,13 @@ static struct level *level_at(struct books *books, struct side *side, uint32_t r
 
 /* --------------------------------------------------------------------------------------- orders */
 
+/* What an order is to be. */
 struct terms {
-    uint64_t reference;
-    uint32_t shares;
-    uint32_t price;
-    uint16_t locate;
-    enum side_name side;
+    uint64_t reference;  /* its name; not in the books yet */
+    uint32_t shares;     /* to be had */
+    uint32_t price;      /* 1/10000 dollar */
+    uint16_t locate;     /* of the stock; below books.locates */
+    enum side_name side; /* to buy or to sell */
 };
 
 /* The memory is asked for both objects before anything is linked, so a refusal leaves no trace. */

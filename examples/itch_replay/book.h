@@ -63,14 +63,14 @@ struct book {
 };
 
 struct books {
-    struct book *by_locate;
+    struct book *by_locate;           /* a book for each number of a stock */
     struct order **buckets;           /* the hash table */
     unsigned bucket_shift;            /* 64 - log2 of the number of buckets */
     uint32_t locates;                 /* length of by_locate */
     struct book_memory *memory;       /* the caller's */
     uint64_t live[BOOK_OBJECT_COUNT]; /* orders and levels there are */
     uint64_t peak[BOOK_OBJECT_COUNT]; /* the most there ever were */
-    struct book_counts counts;
+    struct book_counts counts;        /* of messages */
 };
 
 /* ------------------------------------------------------------------------------ create, destroy */

@@ -33,8 +33,8 @@ static const char usage_text[] =
     "Exit status: 0; 1 the file cannot be written; 2 wrong usage.\n";
 
 struct arguments {
-    struct session_options session;
-    const char *file_name; /* NULL: standard output */
+    struct session_options session; /* the day */
+    const char *file_name;          /* NULL: standard output */
 };
 
 static const struct option options[] = {

@@ -20,9 +20,9 @@ static struct hot_section message_section = HOT_SECTION("itch message", .policy 
 
 /* What the loop works with, besides the file's window and the books' memory. */
 struct stage {
-    struct input input;
-    struct mode_memory memory;
-    struct books books;
+    struct input input;                   /* the file */
+    struct mode_memory memory;            /* as the mode prepared it */
+    struct books books;                   /* in that memory */
     struct hot_histogram ticks;           /* duration of each message */
     struct hot_violation first_violation; /* what to show if a mode should have had none */
     uint64_t violations;                  /* all that the sections returned */
@@ -30,10 +30,10 @@ struct stage {
 
 /* All that is compared before and after the loop. */
 struct reading {
-    uint64_t ticks;
-    uint64_t time_ns;
-    uint64_t faults;
-    uint64_t preemptions;
+    uint64_t ticks;       /* of the clock that times messages */
+    uint64_t time_ns;     /* of the clock that gives ticks their length */
+    uint64_t faults;      /* minor and major, of this thread so far */
+    uint64_t preemptions; /* likewise */
 };
 
 static int fail(const char *what, int error)

@@ -23,7 +23,7 @@ struct mode_memory {
 };
 
 struct mode {
-    const char *name;
+    const char *name; /* as the table shows it */
     /* Make memory for books of this capacity ready; `memory` is zeros. Returns 0 or -errno. */
     int (*prepare)(struct mode_memory *memory, const struct book_capacity *capacity);
 };

@@ -43,9 +43,9 @@ static const char usage_text[] =
     "2 wrong usage. itch_generate makes a file to try it on.\n";
 
 struct arguments {
-    const char *file_name;
-    uint64_t messages_max; /* 0: all */
-    bool json;
+    const char *file_name;   /* of the parent; - is standard input */
+    uint64_t messages_max;   /* 0: all */
+    bool json;               /* instead of the table */
     const struct mode *mode; /* of a child; NULL in the parent */
     struct plan plan;        /* of a child */
 };
@@ -120,8 +120,7 @@ static bool take_option(struct arguments *arguments, int option, const char *val
 static int parse_arguments(int argc, char **argv, struct arguments *arguments)
 {
     int option;
-    int index = 0;
-    while ((option = getopt_long(argc, argv, "hjm:", options, &index)) != -1) {
+    while ((option = getopt_long(argc, argv, "hjm:", options, NULL)) != -1) {
         if (option == OPTION_HELP) {
             fputs(usage_text, stdout);
             return EXIT_SUCCESS;

@@ -39,21 +39,21 @@ enum {
 };
 
 struct market {
-    uint64_t random; /* state of the generator */
-    FILE *out;
-    struct books books;   /* as a reader of `out` has them now */
-    uint32_t stocks;      /* numbered from 1 */
-    uint32_t *mid;        /* price of each stock that its orders gather around */
-    uint64_t *weight_sum; /* of this stock and those before it, for the Zipf choice */
-    uint64_t *recent;     /* references of live orders and some dead ones, newest last */
-    uint64_t recent_count;
-    uint64_t next_reference;
-    uint64_t next_match;
-    uint64_t now_ns;       /* since midnight */
-    uint64_t calm_gap_ns;  /* mean time between messages outside of bursts */
-    uint32_t burst_left;   /* messages until the burst ends */
-    uint32_t burst_locate; /* its stock */
-    int error;             /* 0, or -errno of the first failure */
+    uint64_t random;         /* state of the generator */
+    FILE *out;               /* the caller's */
+    struct books books;      /* as a reader of `out` has them now */
+    uint32_t stocks;         /* numbered from 1 */
+    uint32_t *mid;           /* price of each stock that its orders gather around */
+    uint64_t *weight_sum;    /* of this stock and those before it, for the Zipf choice */
+    uint64_t *recent;        /* references of live orders and some dead ones, newest last */
+    uint64_t recent_count;   /* of them */
+    uint64_t last_reference; /* the last one given */
+    uint64_t last_match;     /* likewise, of executions and trades */
+    uint64_t now_ns;         /* since midnight */
+    uint64_t calm_gap_ns;    /* mean time between messages outside of bursts */
+    uint32_t burst_left;     /* messages until the burst ends */
+    uint32_t burst_locate;   /* its stock */
+    int error;               /* 0, or -errno of the first failure */
 };
 
 /* ----------------------------------------------------------------------------------- randomness */
@@ -233,9 +233,9 @@ static const struct order *choose_order(struct market *market)
 
 static uint64_t new_reference(struct market *market)
 {
-    market->next_reference += 1 + random_below(market, 12); /* orders not displayed have some too */
-    market->recent[market->recent_count++] = market->next_reference;
-    return market->next_reference;
+    market->last_reference += 1 + random_below(market, 12); /* orders not displayed have some too */
+    market->recent[market->recent_count++] = market->last_reference;
+    return market->last_reference;
 }
 
 static void add(struct market *market)
@@ -287,7 +287,7 @@ static void execute(struct market *market, const struct order *order, uint32_t p
     struct itch_executed_with_price message = {.printable = one_in(market, 8) ? 'N' : 'Y'};
     itch_store(message.executed.reference, order->reference);
     itch_store(message.executed.shares, shares);
-    itch_store(message.executed.match, ++market->next_match);
+    itch_store(message.executed.match, ++market->last_match);
     itch_store(message.price, price + TICK / 2);
     write_message(market, &message, at_other_price ? 'C' : 'E', order->locate);
 }
@@ -299,7 +299,7 @@ static void trade_hidden(struct market *market)
     itch_store(message.reference, 0);
     itch_store(message.shares, choose_shares(market));
     itch_store(message.price, market->mid[locate]);
-    itch_store(message.match, ++market->next_match);
+    itch_store(message.match, ++market->last_match);
     write_message(market, &message, 'P', locate);
 }
 

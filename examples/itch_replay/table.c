@@ -63,11 +63,11 @@ void table_print_circumstances(const char *file_name, uint64_t file_bytes, const
     printf("kernel    %s %s %s\n", kernel.sysname, kernel.release, kernel.machine);
     printf("file      %s, %s bytes\n", file_name, group(file_bytes).text);
     printf("messages  %s: ", group(plan->messages).text);
-    printf("%s added, ", group(by_type['A'] + by_type['F']).text);
-    printf("%s deleted, ", group(by_type['D']).text);
-    printf("%s replaced, ", group(by_type['U']).text);
-    printf("%s executed, ", group(by_type['E'] + by_type['C']).text);
-    printf("%s cancelled in part\n", group(by_type['X']).text);
+    printf("%s add, ", group(by_type['A'] + by_type['F']).text);
+    printf("%s delete, ", group(by_type['D']).text);
+    printf("%s replace, ", group(by_type['U']).text);
+    printf("%s execute, ", group(by_type['E'] + by_type['C']).text);
+    printf("%s cancel\n", group(by_type['X']).text);
     printf("books     at most %s orders", group(books->peak[BOOK_ORDER]).text);
     printf(" on %s price levels at one time: ", group(books->peak[BOOK_LEVEL]).text);
     printf("%s KiB with the tables\n", group(mode_block_bytes(&plan->capacity) >> 10).text);
@@ -96,8 +96,7 @@ static void print_guard(const struct outcome *outcome)
         printf("          %s\n", outcome->remedy);
 }
 
-/* A long maximum is seldom the memory's fault: tell how often the loop had to wait for a
- * processor. */
+/* A long maximum need not be the memory's: tell how often the loop lost its processor. */
 static void print_preemptions(const struct outcome outcomes[MODE_COUNT])
 {
     uint64_t sum = 0;
@@ -105,10 +104,10 @@ static void print_preemptions(const struct outcome outcomes[MODE_COUNT])
         sum += outcomes[i].preemptions;
     if (sum == 0)
         return;
-    printf("preempted in the loop, which shows in max:");
+    printf("preemptions, which show in max: ");
     for (int i = 0; i < MODE_COUNT; ++i)
-        printf("%s %s %s", i == 0 ? "" : ",", modes[i].name, group(outcomes[i].preemptions).text);
-    printf(" times\n");
+        printf("%s%s %s", i == 0 ? "" : ", ", modes[i].name, group(outcomes[i].preemptions).text);
+    printf("\n");
 }
 
 static void print_notes(const struct outcome outcomes[MODE_COUNT])

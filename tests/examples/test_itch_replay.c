@@ -15,8 +15,16 @@
 #include <unistd.h>
 
 #include "program.h"
+#include "support/needs.h"
 
 #define MODES 4
+
+/* ThreadSanitizer keeps notes on memory in pages of its own, which come at their first use. */
+#if defined(__SANITIZE_THREAD__)
+#define HAS_COLD_SHADOW true
+#else
+#define HAS_COLD_SHADOW false
+#endif
 
 static const char *const mode_names[MODES] = {"malloc", "mlockall+touch", "MAP_POPULATE",
                                               "zerofault"};
@@ -83,13 +91,11 @@ static void modes_agree_on_the_books(void **state)
 static void zerofault_takes_no_fault_and_malloc_does(void **state)
 {
     (void)state;
+    need("no shadow memory", !HAS_COLD_SHADOW, "ThreadSanitizer's pages fault in the loop");
     replay(NULL, "--json");
     assert_true(number("zerofault", "faults_getrusage") == 0);
     assert_true(number("malloc", "faults_getrusage") > 0);
-    if (!has_ring()) {
-        print_message("no fault ring here\n");
-        skip();
-    }
+    need("perf", has_ring(), "perf_event_open is refused here");
     assert_true(number("zerofault", "faults_ring") == 0);
     assert_true(number("malloc", "faults_ring") == number("malloc", "faults_getrusage"));
 }
@@ -100,8 +106,9 @@ static void refused_ring_is_replaced_and_named(void **state)
     (void)state;
     replay(&options, "--json");
     assert_false(has_ring());
-    assert_true(number("zerofault", "faults_rusage") == 0);
-    assert_true(number("malloc", "faults_rusage") == number("malloc", "faults_getrusage"));
+    assert_true(number("malloc", "faults_rusage") > 0);
+    assert_true(number("malloc", "faults_getrusage") >= number("malloc", "faults_rusage"));
+    assert_true(HAS_COLD_SHADOW || number("zerofault", "faults_rusage") == 0);
     replay(&options, NULL);
     assert_non_null(strstr(result.output, "guard     source rusage"));
     assert_non_null(strstr(result.output, "perf_event_paranoid"));
@@ -204,6 +211,21 @@ static void file_without_a_single_order_is_replayed(void **state)
     assert_int_equal(result.status, 0);
 }
 
+/* As in a file that begins in the middle of a day. */
+static void reference_from_before_the_file_is_reported(void **state)
+{
+    static const uint8_t bytes[] = {0, 19, 'D', 0, 1, 0, 0, 0, 0, 0, 0,
+                                    0, 1,  0,   0, 0, 0, 0, 0, 0, 7};
+    char path[64];
+    (void)state;
+    program_make_file(path, bytes, sizeof bytes);
+    program_run(&result, NULL, (const char *[]){ITCH_REPLAY, path, NULL});
+    unlink(path);
+    assert_int_equal(result.status, 0);
+    assert_non_null(strstr(result.output, "anomalies 1 messages do not fit the books "
+                                          "(1 of them name an unknown order)"));
+}
+
 static void file_that_cannot_be_opened_is_status_1(void **state)
 {
     (void)state;
@@ -242,6 +264,7 @@ int main(void)
         cmocka_unit_test(file_can_come_through_a_pipe),
         cmocka_unit_test(broken_files_are_status_1_with_the_place),
         cmocka_unit_test(file_without_a_single_order_is_replayed),
+        cmocka_unit_test(reference_from_before_the_file_is_reported),
         cmocka_unit_test(file_that_cannot_be_opened_is_status_1),
         cmocka_unit_test(wrong_usage_is_status_2),
     };
