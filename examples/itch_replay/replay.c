@@ -293,7 +293,7 @@ static int spool(FILE *source)
     static char block[1u << 16];
     FILE *spooled = tmpfile();
     size_t count;
-    if (spooled == NULL)
+    if (source == NULL || spooled == NULL)
         return -1;
     while ((count = fread(block, 1, sizeof block, source)) > 0)
         if (fwrite(block, 1, count, spooled) != count)

@@ -13,7 +13,7 @@
 
 /* A number with a comma after every three digits. */
 struct grouped {
-    char text[32];
+    char text[32]; /* terminated */
 };
 
 static struct grouped group(uint64_t value)
