@@ -1,27 +1,130 @@
-/* Runs an example as a user does; see program.h. */
+/* Running a program; see program.h. Output goes to files, so no pipe can fill up and stall. */
 #include "program.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
-#include <stdio.h>
-#include <sys/wait.h>
 
 #include <cmocka.h>
 
-void program_run(const char *command, struct program_result *result)
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/audit.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static int anonymous_file(void)
+{
+    char path[] = "/tmp/zerofault-test-XXXXXX";
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    assert_int_equal(unlink(path), 0);
+    return fd;
+}
+
+static void read_back(int fd, char *text, size_t text_bytes)
+{
+    ssize_t got_bytes = pread(fd, text, text_bytes - 1, 0);
+    assert_true(got_bytes >= 0);
+    text[got_bytes] = '\0';
+    close(fd);
+}
+
+/* In the child: this system call is refused from now on, across exec too. */
+static int deny_system_call(uint32_t number)
+{
+    struct sock_filter filter[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = {.len = sizeof filter / sizeof filter[0], .filter = filter};
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
+        return -1;
+    return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program);
+}
+
+/* In the child: never returns. */
+static void become(const struct program_options *options, const char *const argv[], int input_fd,
+                   int output_fd, int errors_fd)
+{
+    if (dup2(input_fd, STDIN_FILENO) < 0 || dup2(output_fd, STDOUT_FILENO) < 0 ||
+        dup2(errors_fd, STDERR_FILENO) < 0)
+        _exit(126);
+    if (options->deny_perf && deny_system_call(SYS_perf_event_open) != 0)
+        _exit(125);
+    execv(argv[0], (char *const *)(uintptr_t)argv);
+    _exit(127);
+}
+
+/* A process that writes a file into a pipe. Returns the pipe's other end. */
+static int pipe_from(const char *path, pid_t *writer)
+{
+    int fds[2];
+    assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
+    *writer = fork();
+    assert_true(*writer >= 0);
+    if (*writer == 0) {
+        dup2(fds[1], STDOUT_FILENO);
+        execlp("cat", "cat", path, (char *)NULL);
+        _exit(127);
+    }
+    close(fds[1]);
+    return fds[0];
+}
+
+static int await(pid_t child)
+{
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+void program_run(struct program_result *result, const struct program_options *options,
+                 const char *const argv[])
+{
+    static const struct program_options none;
+    const struct program_options *how = options == NULL ? &none : options;
+    pid_t writer = -1;
+    int input_fd = how->input_path == NULL ? open("/dev/null", O_RDONLY | O_CLOEXEC)
+                                           : pipe_from(how->input_path, &writer);
+    int output_fd = anonymous_file();
+    int errors_fd = anonymous_file();
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0)
+        become(how, argv, input_fd, output_fd, errors_fd);
+    close(input_fd);
+    result->status = await(child);
+    if (writer > 0)
+        (void)await(writer);
+    read_back(output_fd, result->output, sizeof result->output);
+    read_back(errors_fd, result->errors, sizeof result->errors);
+    assert_int_not_equal(result->status, 127);
+}
+
+void program_run_line(struct program_result *result, const char *line)
 {
     char both[1024];
-    int length = snprintf(both, sizeof both, "%s 2>&1", command);
-    FILE *pipe;
-    size_t read_bytes;
-    int status;
+    int length = snprintf(both, sizeof both, "%s 2>&1", line);
     assert_in_range(length, 1, sizeof both - 1);
-    pipe = popen(both, "r");
-    assert_non_null(pipe);
-    read_bytes = fread(result->output, 1, sizeof result->output, pipe);
-    status = pclose(pipe);
-    assert_in_range(read_bytes, 0, sizeof result->output - 1);
-    result->output[read_bytes] = '\0';
-    result->status = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+    program_run(result, NULL, (const char *[]){"/bin/sh", "-c", both, NULL});
+}
+
+void program_make_file(char path[64], const void *bytes, size_t size_bytes)
+{
+    int fd;
+    snprintf(path, 64, "/tmp/zerofault-test-XXXXXX");
+    fd = mkstemp(path);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, bytes, size_bytes), (ssize_t)size_bytes);
+    close(fd);
 }

@@ -1,17 +1,33 @@
-/* Runs an example as a user does, and keeps what it prints. */
-#ifndef ZF_TESTS_EXAMPLES_PROGRAM_H
-#define ZF_TESTS_EXAMPLES_PROGRAM_H
+/*
+ * Running a program as a user does: arguments in; status, output and complaints out.
+ */
+#ifndef TESTS_EXAMPLES_PROGRAM_H
+#define TESTS_EXAMPLES_PROGRAM_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
-/* What a program printed on both streams, as text, and its exit status; -1 when it did not exit. */
 struct program_result {
-    char output[16384];
-    int status;
+    int status;        /* exit status, or 128 + signal */
+    char output[8192]; /* what came on standard output, terminated; the rest is dropped */
+    char errors[4096]; /* likewise, on standard error */
 };
 
-/* Run a shell command line. Fails the running test when it cannot be started, or prints more than
- * fits. */
-void program_run(const char *command, struct program_result *result);
+/* How the program is run. Zero of every field is the default. */
+struct program_options {
+    const char *input_path; /* standard input is a pipe that brings this file; default none */
+    bool deny_perf;         /* perf_event_open answers EPERM, as in a container */
+};
+
+/* Run a program with arguments up to NULL; `argv[0]` is its path. Fails the test if it cannot be
+ * started. */
+void program_run(struct program_result *result, const struct program_options *options,
+                 const char *const argv[]);
+
+/* Run a shell command line, both of its output streams in `output`. */
+void program_run_line(struct program_result *result, const char *line);
+
+/* Make a file of these bytes below the directory for temporary files; `path` gets its name. */
+void program_make_file(char path[64], const void *bytes, size_t size_bytes);
 
 #endif

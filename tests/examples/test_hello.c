@@ -19,7 +19,7 @@ static void hello_prints_exactly_what_is_expected(void **state)
     expected[fread(expected, 1, sizeof expected - 1, file)] = '\0';
     fclose(file);
 
-    program_run(HELLO_PROGRAM, &result);
+    program_run_line(&result, HELLO_PROGRAM);
 
     assert_string_equal(result.output, expected);
     assert_int_equal(result.status, 0);

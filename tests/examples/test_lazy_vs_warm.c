@@ -35,7 +35,7 @@ static void run_variant(const char *variant, struct numbers *numbers)
     char command[512];
     int end = 0;
     snprintf(command, sizeof command, "%s " SIZE_TEXT "%s", LAZY_VS_WARM_PROGRAM, variant);
-    program_run(command, &result);
+    program_run_line(&result, command);
     assert_int_equal(result.status, 0);
     sscanf(result.output,
            "Time: %lf s\nTime (Prepare): %lf s\nPagefaults (Prepare): %lu\n"
@@ -89,7 +89,7 @@ static void the_table_has_every_variant_each_from_a_cold_start(void **state)
     struct program_result result;
     struct numbers numbers;
     (void)state;
-    program_run(LAZY_VS_WARM_PROGRAM " " SIZE_TEXT, &result);
+    program_run_line(&result, LAZY_VS_WARM_PROGRAM " " SIZE_TEXT);
 
     assert_true(read_row(result.output, "lazy", &numbers));
     assert_in_range(numbers.hot_faults, pages(), pages() + 2);
@@ -114,11 +114,11 @@ static void a_refusal_is_told_with_its_errno_and_status_1(void **state)
     struct program_result result;
     (void)state;
     /* More than any address space has. */
-    program_run(LAZY_VS_WARM_PROGRAM " --size 1000000000G lazy", &result);
+    program_run_line(&result, LAZY_VS_WARM_PROGRAM " --size 1000000000G lazy");
     assert_string_equal(result.output, "lazy: refused: Cannot allocate memory (errno 12)\n");
     assert_int_equal(result.status, 1);
 
-    program_run(LAZY_VS_WARM_PROGRAM " --size 1000000000G", &result);
+    program_run_line(&result, LAZY_VS_WARM_PROGRAM " --size 1000000000G");
     assert_non_null(strstr(result.output, "\nlazy "));
     assert_non_null(strstr(result.output, "refused: Cannot allocate memory (errno 12)\n"));
     assert_int_equal(result.status, 1);
@@ -134,7 +134,7 @@ static void wrong_usage_is_told_with_status_2(void **state)
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; ++i) {
         char command[512];
         snprintf(command, sizeof command, "%s %s", LAZY_VS_WARM_PROGRAM, wrong[i]);
-        program_run(command, &result);
+        program_run_line(&result, command);
         assert_int_equal(result.status, 2);
         assert_true(strlen(result.output) > 0);
     }
@@ -146,7 +146,7 @@ static void help_names_every_variant(void **state)
                                         "arena_warmup"};
     struct program_result result;
     (void)state;
-    program_run(LAZY_VS_WARM_PROGRAM " --help", &result);
+    program_run_line(&result, LAZY_VS_WARM_PROGRAM " --help");
     assert_int_equal(result.status, 0);
     for (size_t i = 0; i < sizeof names / sizeof names[0]; ++i)
         assert_non_null(strstr(result.output, names[i]));

@@ -117,6 +117,27 @@ static void first_begin_attaches_by_itself(void **state)
     assert_int_not_equal(hot_source_active(), HOT_SOURCE_NONE);
 }
 
+/* Every new mapping is populated then, that of the self-test too if it were left locked. */
+static int attach_with_all_mappings_locked(void)
+{
+    struct hot_thread_report report;
+    if (mlockall(MCL_FUTURE) != 0)
+        return 77;
+    return try_attach(HOT_SOURCE_AUTO, &report) == 0 && report.self_tested ? 0 : 1;
+}
+
+static void guard_proves_itself_in_a_process_that_locks_all_mappings(void **state)
+{
+    int status;
+    (void)state;
+    status = in_child(attach_with_all_mappings_locked);
+    if (status == 77) {
+        print_message("mlockall is refused here\n");
+        skip();
+    }
+    assert_int_equal(status, 0);
+}
+
 static void attach_refuses_a_second_time_and_bad_arguments(void **state)
 {
     struct hot_thread_report report;
@@ -409,6 +430,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(automatic_choice_is_the_ring_and_says_so, detach),
         cmocka_unit_test_teardown(first_begin_attaches_by_itself, detach),
+        cmocka_unit_test(guard_proves_itself_in_a_process_that_locks_all_mappings),
         cmocka_unit_test_teardown(attach_refuses_a_second_time_and_bad_arguments, detach),
         cmocka_unit_test_teardown(clean_begin_and_end_make_no_system_call, detach),
         cmocka_unit_test_teardown(refused_ring_falls_back_to_rusage_and_says_why, detach),

@@ -84,6 +84,8 @@ int zf_os_reserve(size_t size_bytes, size_t alignment, void **base)
     start = mmap(NULL, total_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (start == MAP_FAILED)
         return -errno;
+    /* mlockall(MCL_FUTURE) has locked it, and a locked range is populated when it is opened. */
+    (void)syscall(SYS_munlock, start, total_bytes);
     head_bytes = (size_t)(-(uintptr_t)start & (alignment - 1));
     tail_bytes = slack_bytes - head_bytes;
     /* Trimming the ends of a mapping splits nothing, so it cannot fail for want of mappings. */
