@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What the README shows is what the tree holds: its program, its output, its commands, its links."""
+"""What the README shows is what the tree holds: program, output, commands, links."""
 import re
 import unittest
 
