@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What the README shows is what the tree holds: program, output, commands, links."""
+"""What the documents say is what the tree holds: program, output, commands, names, links."""
 import re
 import unittest
 
@@ -13,6 +13,14 @@ def blocks(text, language):
     return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
 
 
+def lost_names(text):
+    """What a document says to be `name` in `file`, and is not."""
+    for name, path in re.findall(r"`(?:struct )?(\w+)`\s+in\s+`([\w/.]+)`", text):
+        file = tree.ROOT / path
+        if not file.exists() or not re.search(rf"\b{name}\b", file.read_text(encoding="utf-8")):
+            yield f"{name} in {path}"
+
+
 def broken_links(path, text):
     """Relative links of a document that lead nowhere."""
     targets = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", text)
@@ -20,7 +28,7 @@ def broken_links(path, text):
     return [target for target in local if not (tree.ROOT / path).parent.joinpath(target).exists()]
 
 
-class Readme(unittest.TestCase):
+class Documents(unittest.TestCase):
     maxDiff = None
 
     def test_the_first_program_is_the_hello_example(self):
@@ -42,6 +50,15 @@ class Readme(unittest.TestCase):
     def test_links_lead_to_files(self):
         for path, text in tree.files({".md"}):
             self.assertEqual(broken_links(path, text), [], path)
+
+    def test_the_walkthrough_names_what_is_there(self):
+        text = (tree.ROOT / "docs/walkthrough.md").read_text(encoding="utf-8")
+        self.assertGreater(len(re.findall(r"`\s+in\s+`", text)), 20)
+        self.assertEqual(list(lost_names(text)), [])
+
+    def test_a_lost_name_is_found(self):
+        text = "`nosuch` in `src/os/os.h`, `zf_os_reserve`\nin `src/os/os.h`, `a` in `nosuch.c`"
+        self.assertEqual(list(lost_names(text)), ["nosuch in src/os/os.h", "a in nosuch.c"])
 
     def test_a_broken_link_is_found(self):
         self.assertEqual(broken_links("README.md", "[a](dev) [b](nosuch.md#x)"), ["nosuch.md"])
