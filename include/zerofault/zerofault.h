@@ -9,5 +9,6 @@
 #include <zerofault/pool.h>
 #include <zerofault/version.h>
 #include <zerofault/warmup.h>
+#include <zerofault/wish.h>
 
 #endif

@@ -110,17 +110,17 @@ static struct hot_violation describe(const struct zf_hot_thread *thread,
     return violation;
 }
 
-static void deliver(const struct hot_section *section, struct hot_violation *violation)
+static void deliver(const struct hot_section *section, struct hot_violation violation)
 {
     struct zf_registry_match match;
-    if (violation->address != 0 && zf_registry_find(violation->address, &match)) {
-        violation->arena = match.name;
-        violation->arena_offset_bytes = match.offset_bytes;
+    if (violation.address != 0 && zf_registry_find(violation.address, &match)) {
+        violation.arena = match.name;
+        violation.arena_offset_bytes = match.offset_bytes;
     }
     if (section->policy == HOT_ABORT)
-        (void)hot_violation_print(violation, stderr);
+        (void)hot_violation_print(&violation, stderr);
     else if (section->hook != NULL)
-        section->hook(violation, section->hook_context);
+        section->hook(&violation, section->hook_context);
 }
 
 /* One violation for each record that the ring still has, one for all that it lost. */
@@ -136,12 +136,12 @@ static void deliver_faults(const struct zf_hot_thread *thread, const struct hot_
         violation.instruction = fault.instruction;
         violation.time_ns = fault.time_ns;
         violation.thread_id = fault.thread_id;
-        deliver(section, &violation);
+        deliver(section, violation);
         --left;
     }
     if (left > 0) {
         struct hot_violation lost = describe(thread, section, HOT_FAULT, left);
-        deliver(section, &lost);
+        deliver(section, lost);
     }
 }
 
@@ -151,7 +151,7 @@ static void deliver_counted(const struct zf_hot_thread *thread, const struct hot
     struct hot_violation violation = describe(thread, section, kind, count);
     violation.request_bytes = kind == HOT_REFUSED ? request_bytes : 0;
     if (count > 0)
-        deliver(section, &violation);
+        deliver(section, violation);
 }
 
 /* What an end found, counts by kind. */
@@ -223,7 +223,7 @@ static uint64_t end_without_begin(struct zf_hot_thread *thread, struct hot_secti
     struct hot_violation violation = describe(thread, section, HOT_MISUSE, 1);
     zf_hot_table_misuse(index);
     if (section->policy != HOT_COUNT)
-        deliver(section, &violation);
+        deliver(section, violation);
     if (section->policy == HOT_ABORT)
         abort();
     return 1;

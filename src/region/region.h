@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include <zerofault/warmup.h>
+#include <zerofault/wish.h>
 
 /* How a region is made; wishes are settled, none is WARMUP_DEFAULT. */
 struct zf_region_options {

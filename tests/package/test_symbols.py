@@ -28,7 +28,7 @@ def defined(nm, library, *options):
 def listed(version_script):
     """Names that a version script makes global, and its nodes."""
     text = re.sub(r"#.*", "", version_script.read_text())
-    nodes = re.findall(r"^(\w+) \{", text, re.MULTILINE)
+    nodes = re.findall(r"^([\w.]+) \{", text, re.MULTILINE)
     globals_ = re.findall(r"global:(.*?)(?:local:|\})", text, re.DOTALL)
     return {name.strip() for part in globals_ for name in part.split(";") if name.strip()}, nodes
 

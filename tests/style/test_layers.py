@@ -17,6 +17,7 @@ PUBLIC = {
     "attributes.h": "base",
     "version.h": "base",
     "histogram.h": "base",
+    "wish.h": "region",
     "warmup.h": "warmup",
     "arena.h": "arena",
     "pool.h": "arena",

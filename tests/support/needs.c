@@ -11,17 +11,18 @@
 
 #include <cmocka.h>
 
-/* Is `name` one of the words in ZEROFAULT_TEST_PROVIDES? */
+/* Is `name` in the list of ZEROFAULT_TEST_PROVIDES? */
 static bool is_provided(const char *name)
 {
     const char *word = getenv("ZEROFAULT_TEST_PROVIDES");
     size_t length = strlen(name);
     while (word != NULL && *word != '\0') {
-        size_t word_length = strcspn(word, " ");
+        size_t word_length;
+        word += strspn(word, ", ");
+        word_length = strcspn(word, ",");
         if (word_length == length && memcmp(word, name, length) == 0)
             return true;
         word += word_length;
-        word += strspn(word, " ");
     }
     return false;
 }

@@ -71,10 +71,15 @@ static bool in_initial_user_namespace(void)
 {
     char text[256];
     char *rest = text;
+    unsigned long inside;
+    unsigned long outside;
+    unsigned long count;
     if (zf_os_read_file("/proc/self/uid_map", text, sizeof text) <= 0)
         return true;
-    return strtoul(rest, &rest, 10) == 0 && strtoul(rest, &rest, 10) == 0 &&
-           strtoul(rest, &rest, 10) == UINT32_MAX;
+    inside = strtoul(rest, &rest, 10);
+    outside = strtoul(rest, &rest, 10);
+    count = strtoul(rest, &rest, 10);
+    return inside == 0 && outside == 0 && count == UINT32_MAX;
 }
 
 int zf_os_lockable_bytes(size_t *free_bytes)
