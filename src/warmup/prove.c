@@ -5,8 +5,9 @@
  * or write-protected costs one fault in this thread's own count, and is mended by it. No interface
  * shows a page's write bit, so this is the only way to see a copy-on-write that is still to come.
  * Each chunk is measured right around the call, with code and stack that the first round has
- * already used, so that nothing but the region is counted. It does not see what other threads do to
- * the pages a moment later. See getrusage(2).
+ * already used, so that nothing but the region is counted. A count that never moves proves nothing,
+ * so a deliberate fault has to move it first. What other threads do to the pages a moment later is
+ * not seen. See getrusage(2).
  */
 #include <errno.h>
 
@@ -51,6 +52,24 @@ static int probe(struct zf_warmup_run *run)
     return rc == 0 && run->report->proof_faults != 0 ? -EFAULT : rc;
 }
 
+int zf_warmup_check_counting(size_t page_bytes)
+{
+    struct zf_os_counters before, after;
+    void *page;
+    int rc = zf_os_reserve(page_bytes, page_bytes, &page);
+    if (rc != 0)
+        return rc;
+    rc = zf_os_commit(page, page_bytes);
+    if (rc == 0) {
+        zf_os_counters(&before);
+        zf_warmup_touch(page, page_bytes, page_bytes);
+        zf_os_counters(&after);
+        rc = after.faults_minor == before.faults_minor ? -EOPNOTSUPP : 0;
+    }
+    (void)zf_os_release(page, page_bytes);
+    return rc;
+}
+
 int zf_warmup_prove(struct zf_warmup_run *run)
 {
     int rc;
@@ -60,7 +79,7 @@ int zf_warmup_prove(struct zf_warmup_run *run)
     /* The probe has mended what it found; it has to hold now. */
     if (rc == -EFAULT)
         rc = probe(run);
-    run->report->proven = rc == 0;
-    run->report->populate.error = rc;
+    run->report->proven = rc == 0 && run->counting_error == 0;
+    run->report->populate.error = rc != 0 ? rc : run->counting_error;
     return rc;
 }

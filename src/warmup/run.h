@@ -13,6 +13,7 @@ struct zf_warmup_run {
     const struct zf_warmup_wishes *wishes;
     const struct warmup_options *options;
     struct warmup_report *report;
+    int counting_error;      /* of zf_warmup_check_counting */
     size_t chunk_bytes;      /* whole pages, whole huge pages where those are wished */
     enum warmup_phase phase; /* the one that runs */
     uint64_t phase_start_ns;
@@ -35,6 +36,10 @@ int zf_warmup_collapse(struct zf_warmup_run *run);
 int zf_warmup_lock(struct zf_warmup_run *run);
 int zf_warmup_freeze(struct zf_warmup_run *run);
 int zf_warmup_prove(struct zf_warmup_run *run);
+
+/* Whether this system counts a thread's faults, tried by one. 0; -EOPNOTSUPP it does not; -ENOMEM
+ * no page to try with. */
+int zf_warmup_check_counting(size_t page_bytes);
 
 /* Dirty each page without changing it. */
 void zf_warmup_touch(void *base, size_t size_bytes, size_t page_bytes);

@@ -102,11 +102,15 @@ static void end_report(struct zf_warmup_run *run)
 {
     struct warmup_report *report = run->report;
     struct zf_os_residency residency = {0};
+    size_t locked_bytes;
     if (zf_warmup_residency(run, &residency) != 0 && report->proven)
         residency.present_bytes = report->size_bytes;
     report->populate.granted_bytes = residency.present_bytes;
     report->huge_pages.granted_bytes = zf_min(residency.huge_bytes, report->huge_pages.asked_bytes);
-    report->lock.granted_bytes = zf_min(residency.locked_bytes, report->lock.asked_bytes);
+    /* Asking is slow, and once is enough when all of it was found locked. */
+    if (report->lock.asked != WARMUP_OFF && report->lock.granted_bytes == 0 &&
+        zf_os_locked_bytes(run->region->base, run->region->size_bytes, &locked_bytes) == 0)
+        report->lock.granted_bytes = locked_bytes;
     report->populate.remedy = zf_warmup_remedy_populate(report->populate.error, report->limit);
     report->huge_pages.remedy = zf_warmup_remedy_huge(report->huge_pages.error);
     report->lock.remedy = zf_warmup_remedy_lock(report->lock.error);
@@ -145,6 +149,7 @@ int zf_warmup_region_at(const char *root, struct zf_region *region,
     ZF_ASSERT(wishes->bind != WARMUP_DEFAULT && wishes->huge_pages != WARMUP_DEFAULT &&
               wishes->lock != WARMUP_DEFAULT);
     begin_report(&run);
+    run.counting_error = zf_warmup_check_counting(region->page_bytes);
     zf_os_counters(&before);
     report->result = run_phases(&run);
     zf_os_counters(&after);
