@@ -52,12 +52,11 @@ static int touch_chunk(struct zf_warmup_run *run, void *base, size_t size_bytes)
 
 /* Believe the page map, not the return value. A system without a page map is believed here and
  * found out by the proof. */
-static int check_present(const struct zf_warmup_run *run)
+static int check_present(struct zf_warmup_run *run)
 {
-    struct zf_os_residency residency;
-    if (zf_warmup_residency(run, &residency) != 0)
+    if (zf_warmup_residency(run) != 0)
         return 0;
-    return residency.present_bytes == run->region->size_bytes ? 0 : -ENODATA;
+    return run->residency.present_bytes == run->region->size_bytes ? 0 : -ENODATA;
 }
 
 /* Errors that the next method may not have; the others are about memory. mlock says ENOMEM when it
@@ -127,12 +126,11 @@ static int collapse_chunk(struct zf_warmup_run *run, void *base, size_t size_byt
 }
 
 /* Whether huge pages cover all that they can; -EOPNOTSUPP when it cannot be told. */
-static int check_huge(const struct zf_warmup_run *run)
+static int check_huge(struct zf_warmup_run *run)
 {
-    struct zf_os_residency residency;
-    if (zf_warmup_residency(run, &residency) != 0 || !residency.huge_known)
+    if (zf_warmup_residency(run) != 0 || !run->residency.huge_known)
         return -EOPNOTSUPP;
-    return residency.huge_bytes >= zf_region_huge_part_bytes(run->region) ? 0 : -ENOMEM;
+    return run->residency.huge_bytes >= zf_region_huge_part_bytes(run->region) ? 0 : -ENOMEM;
 }
 
 int zf_warmup_collapse(struct zf_warmup_run *run)

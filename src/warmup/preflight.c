@@ -78,14 +78,12 @@ static int check_lock(struct zf_warmup_run *run)
 
 int zf_warmup_preflight(struct zf_warmup_run *run)
 {
-    struct zf_os_residency residency;
     size_t size_bytes = run->region->size_bytes;
     int rc;
-    if (zf_warmup_residency(run, &residency) != 0)
-        residency = (struct zf_os_residency){0};
-    ZF_ASSERT(residency.present_bytes <= size_bytes);
+    (void)zf_warmup_residency(run);
+    ZF_ASSERT(run->residency.present_bytes <= size_bytes);
     rc = check_settled(run);
     if (rc == 0)
-        rc = check_memory(run, size_bytes - residency.present_bytes);
+        rc = check_memory(run, size_bytes - run->residency.present_bytes);
     return rc == 0 ? check_lock(run) : rc;
 }

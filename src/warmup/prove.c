@@ -22,10 +22,10 @@ static int probe_chunk(struct zf_warmup_run *run, void *base, size_t size_bytes)
     /* The first reading makes the counters' own memory and code warm. */
     zf_os_counters(&after);
     zf_os_counters(&before);
-    if (run->report->method == WARMUP_METHOD_POPULATE_WRITE)
-        rc = zf_os_populate(base, size_bytes);
-    else
+    if (run->probe_by_touch)
         zf_warmup_touch(base, size_bytes, run->region->page_bytes);
+    else
+        rc = zf_os_populate(base, size_bytes);
     zf_os_counters(&after);
     ZF_ASSERT(after.faults_minor >= before.faults_minor);
     run->report->proof_faults += after.faults_minor - before.faults_minor;
@@ -36,10 +36,9 @@ static int probe_chunk(struct zf_warmup_run *run, void *base, size_t size_bytes)
 /* Presence from the page map; where there is none, the probe alone has to do. */
 static int check_present(struct zf_warmup_run *run)
 {
-    struct zf_os_residency residency;
-    if (zf_warmup_residency(run, &residency) != 0)
+    if (zf_warmup_residency(run) != 0)
         return 0;
-    return residency.present_bytes == run->region->size_bytes ? 0 : -EFAULT;
+    return run->residency.present_bytes == run->region->size_bytes ? 0 : -EFAULT;
 }
 
 static int probe(struct zf_warmup_run *run)
@@ -75,6 +74,10 @@ int zf_warmup_prove(struct zf_warmup_run *run)
     int rc;
     ZF_ASSERT(run->report->method != WARMUP_METHOD_NONE);
     ZF_ASSERT(run->report->proven == 0);
+    /* A populate that does nothing faults nothing: where presence cannot be told, only a touch
+     * can. */
+    run->probe_by_touch =
+        run->report->method != WARMUP_METHOD_POPULATE_WRITE || zf_warmup_residency(run) != 0;
     rc = probe(run);
     /* The probe has mended what it found; it has to hold now. */
     if (rc == -EFAULT)

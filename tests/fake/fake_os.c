@@ -44,6 +44,11 @@ static void *exit_context;
 
 void fake_os_reset(void)
 {
+    for (size_t i = 0; i < RANGES_MAX; ++i)
+        if (ranges[i].base != NULL)
+            must(zf_os_release(ranges[i].base, ranges[i].size_bytes) == 0);
+    rings_count = 0;
+    exit_call = NULL;
     fake_os = (struct fake_os){.huge_page_bytes = 512 * PAGE,
                                .huge_free_bytes = SIZE_MAX / 2,
                                .lockable_bytes = SIZE_MAX,

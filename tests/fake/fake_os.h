@@ -71,7 +71,8 @@ struct fake_range {
     char name[80];
 };
 
-/* Start a test: all knobs as on a generous machine, all counts 0. Ranges stay. */
+/* Start a test: all knobs as on a generous machine, all counts 0, and nothing left of a test that
+ * failed. */
 void fake_os_reset(void);
 
 /* Ranges reserved and not released. */
