@@ -84,7 +84,7 @@ struct warmup_report {
     uint64_t faults_minor; /* taken by the whole warmup in the calling thread */
     uint64_t faults_major;
     uint64_t proof_faults; /* pages that the second populate still had to fault in; 0 when proven */
-    int proven;            /* 1: the second populate found nothing to do */
+    int proven; /* 1: the second populate found nothing to do, and faults are counted here */
     uint64_t spent_ns[WARMUP_PHASE_COUNT]; /* per step */
 };
 #define WARMUP_REPORT_INIT                                                                         \

@@ -60,14 +60,16 @@ int zf_os_unlock(void *base, size_t size_bytes);
 struct zf_os_residency {
     size_t present_bytes; /* backed by memory of its own, mapped */
     size_t huge_bytes;    /* of those, mapped by huge pages; 0 when not known */
-    size_t locked_bytes;  /* of those, locked by the system's own accounting; 0 when not known */
     bool huge_known;      /* the system told huge_bytes */
-    bool locked_known;    /* the system told locked_bytes */
 };
 
 /* Fill in what is known; never more than is so. -EOPNOTSUPP the system cannot even tell what is
  * present; other errors as the system gives them. */
 int zf_os_residency(const void *base, size_t size_bytes, struct zf_os_residency *residency);
+
+/* Count the bytes that are present and locked by the system's own accounting. Slower than
+ * zf_os_residency. -EOPNOTSUPP the system cannot tell. */
+int zf_os_locked_bytes(const void *base, size_t size_bytes, size_t *locked_bytes);
 
 /* ----------------------------------------------------------------------------------- placement */
 

@@ -46,6 +46,8 @@ const char *zf_warmup_remedy_populate(int error, enum warmup_limit limit)
         return "Raise the memory limit of the control group, or make the arena smaller.";
     if (error == -ENOMEM)
         return "Free memory, or make the arena smaller.";
+    if (error == -EOPNOTSUPP)
+        return "Run on a system that counts page faults: here nothing can prove that none is left.";
     if (error == -EFAULT)
         return "Stop what takes pages away meanwhile (fork, migration, reclaim) and warm up again.";
     return "Make the arena again, and report this as a bug if it happens twice.";

@@ -52,56 +52,62 @@ static int touch_chunk(struct zf_warmup_run *run, void *base, size_t size_bytes)
 
 /* Believe the page map, not the return value. A system without a page map is believed here and
  * found out by the proof. */
-static int check_present(const struct zf_warmup_run *run)
+static int check_present(struct zf_warmup_run *run)
 {
-    struct zf_os_residency residency;
-    if (zf_warmup_residency(run, &residency) != 0)
+    if (zf_warmup_residency(run) != 0)
         return 0;
-    return residency.present_bytes == run->region->size_bytes ? 0 : -ENODATA;
+    return run->residency.present_bytes == run->region->size_bytes ? 0 : -ENODATA;
 }
 
-/* Errors that another method may not have; the others are about memory. */
-static bool may_fall_back(int error)
+/* Errors that the next method may not have; the others are about memory. mlock says ENOMEM when it
+ * is over its limit and EAGAIN when memory is short. */
+static bool may_fall_back(enum warmup_method method, int error)
 {
-    return error == -EOPNOTSUPP || error == -EPERM || error == -EINVAL || error == -ENODATA;
+    return error == -EOPNOTSUPP || error == -EPERM || error == -EINVAL || error == -ENODATA ||
+           (method == WARMUP_METHOD_MLOCK && error == -ENOMEM);
 }
 
-static int populate_by_lock(struct zf_warmup_run *run)
+/* Locking is only a means here, so one chunk at a time has to fit the limit; the lock step locks
+ * what shall stay locked. */
+static int populate_chunk_by_lock(struct zf_warmup_run *run, void *base, size_t size_bytes)
 {
-    int rc = zf_warmup_chunks(run, run->region->size_bytes, lock_chunk);
-    if (rc == 0)
-        rc = check_present(run);
-    /* The lock step locks again what shall stay locked; here it was only a means. */
+    int rc = zf_os_lock(base, size_bytes);
     if (!run->region->locked)
-        (void)zf_os_unlock(run->region->base, run->region->size_bytes);
+        (void)zf_os_unlock(base, size_bytes);
     return rc;
+}
+
+static int populate_by(struct zf_warmup_run *run, enum warmup_method method, zf_warmup_step *step)
+{
+    int rc;
+    run->report->method = method;
+    rc = zf_warmup_chunks(run, run->region->size_bytes, step);
+    return rc == 0 ? check_present(run) : rc;
 }
 
 int zf_warmup_populate(struct zf_warmup_run *run)
 {
+    static zf_warmup_step *const steps[] = {[WARMUP_METHOD_POPULATE_WRITE] = populate_chunk,
+                                            [WARMUP_METHOD_MLOCK] = populate_chunk_by_lock,
+                                            [WARMUP_METHOD_TOUCH] = touch_chunk};
     struct warmup_report *report = run->report;
-    size_t size_bytes = run->region->size_bytes;
+    enum warmup_method method = WARMUP_METHOD_POPULATE_WRITE;
     int rc;
+    ZF_ASSERT(report->method == WARMUP_METHOD_NONE);
+    ZF_ASSERT(report->fallback_error == 0);
     /* A freeze of an earlier warmup shut huge pages out. */
     if (run->region->huge_wished)
-        (void)zf_os_advise(run->region->base, size_bytes, ZF_OS_HUGE_WISHED);
-    report->method = WARMUP_METHOD_POPULATE_WRITE;
-    rc = zf_warmup_chunks(run, size_bytes, populate_chunk);
-    if (rc == 0)
-        rc = check_present(run);
-    if (may_fall_back(rc)) {
-        report->method = WARMUP_METHOD_MLOCK;
+        (void)zf_os_advise(run->region->base, run->region->size_bytes, ZF_OS_HUGE_WISHED);
+    rc = populate_by(run, method, steps[method]);
+    while (method < WARMUP_METHOD_TOUCH && may_fall_back(method, rc)) {
         report->fallback_error = rc;
-        rc = populate_by_lock(run);
+        ++method;
+        rc = populate_by(run, method, steps[method]);
     }
-    if (report->method == WARMUP_METHOD_MLOCK && rc != 0 && rc != -ECANCELED) {
-        /* Whatever mlock's error was: a limit for locked memory also says ENOMEM. */
-        report->method = WARMUP_METHOD_TOUCH;
-        report->fallback_error = rc;
-        rc = zf_warmup_chunks(run, size_bytes, touch_chunk);
-        if (rc == 0 && check_present(run) != 0)
-            rc = -EFAULT;
-    }
+    if (rc == -ENODATA)
+        rc = -EFAULT;
+    if (rc == -EAGAIN)
+        rc = -ENOMEM;
     report->populate.error = rc;
     return rc;
 }
@@ -120,12 +126,11 @@ static int collapse_chunk(struct zf_warmup_run *run, void *base, size_t size_byt
 }
 
 /* Whether huge pages cover all that they can; -EOPNOTSUPP when it cannot be told. */
-static int check_huge(const struct zf_warmup_run *run)
+static int check_huge(struct zf_warmup_run *run)
 {
-    struct zf_os_residency residency;
-    if (zf_warmup_residency(run, &residency) != 0 || !residency.huge_known)
+    if (zf_warmup_residency(run) != 0 || !run->residency.huge_known)
         return -EOPNOTSUPP;
-    return residency.huge_bytes >= zf_region_huge_part_bytes(run->region) ? 0 : -ENOMEM;
+    return run->residency.huge_bytes >= zf_region_huge_part_bytes(run->region) ? 0 : -ENOMEM;
 }
 
 int zf_warmup_collapse(struct zf_warmup_run *run)
@@ -155,21 +160,22 @@ int zf_warmup_lock(struct zf_warmup_run *run)
 {
     struct warmup_item *item = &run->report->lock;
     struct zf_region *region = run->region;
-    struct zf_os_residency residency;
+    size_t locked_bytes = 0;
     int rc = item->error;
     if (run->wishes->lock == WARMUP_OFF)
         return 0;
     if (rc == 0)
         rc = zf_warmup_chunks(run, region->size_bytes, lock_chunk);
-    if (rc == 0 && (zf_warmup_residency(run, &residency) != 0 || !residency.locked_known))
-        rc = -EOPNOTSUPP;
-    else if (rc == 0 && residency.locked_bytes < region->size_bytes)
+    if (rc == 0)
+        rc = zf_os_locked_bytes(region->base, region->size_bytes, &locked_bytes);
+    if (rc == 0 && locked_bytes < region->size_bytes)
         rc = -EAGAIN;
     /* All or nothing: a part would use up the limit and promise nothing. */
     if (rc != 0 && !region->locked)
         (void)zf_os_unlock(region->base, region->size_bytes);
     region->locked = region->locked || rc == 0;
     item->error = rc;
+    item->granted_bytes = rc == 0 ? locked_bytes : 0;
     return run->wishes->lock == WARMUP_REQUIRE || rc == -ECANCELED ? rc : 0;
 }
 

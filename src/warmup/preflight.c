@@ -34,7 +34,7 @@ static int check_settled(struct zf_warmup_run *run)
     const struct zf_region *region = run->region;
     if (run->wishes->bind == WARMUP_REQUIRE && region->bind_error != 0)
         return region->bind_error;
-    if (run->wishes->huge_pages == WARMUP_REQUIRE && region->huge_error == -EOPNOTSUPP)
+    if (run->wishes->huge_pages == WARMUP_REQUIRE && region->huge_error != 0)
         return region->huge_error;
     return 0;
 }
@@ -43,28 +43,34 @@ static int check_memory(struct zf_warmup_run *run, size_t missing_bytes)
 {
     struct zf_machine_memory memory;
     size_t needed_bytes;
-    int rc = zf_machine_memory(run->root, &memory);
-    if (rc == -ENOMEM)
-        return rc;
     if (missing_bytes == 0)
         return 0;
+    /* What cannot be read is no limit. */
+    (void)zf_machine_memory(run->root, &memory);
     needed_bytes = with_page_tables(missing_bytes, run->region->page_bytes);
     if (needed_bytes > memory.cgroup_free_bytes)
-        return refuse(run, WARMUP_LIMIT_CGROUP, needed_bytes, memory.cgroup_free_bytes);
-    if (needed_bytes > memory.available_bytes)
-        return refuse(run, WARMUP_LIMIT_SYSTEM, needed_bytes, memory.available_bytes);
-    return 0;
+        run->report->populate.error =
+            refuse(run, WARMUP_LIMIT_CGROUP, needed_bytes, memory.cgroup_free_bytes);
+    else if (needed_bytes > memory.available_bytes)
+        run->report->populate.error =
+            refuse(run, WARMUP_LIMIT_SYSTEM, needed_bytes, memory.available_bytes);
+    return run->report->populate.error;
 }
 
 /* A preferred lock that cannot succeed is refused here too, in the report alone, so that it does
  * not use up the limit for nothing. */
-static int check_lock(struct zf_warmup_run *run, size_t locked_bytes)
+static int check_lock(struct zf_warmup_run *run)
 {
+    const struct zf_region *region = run->region;
     struct warmup_item *lock = &run->report->lock;
-    size_t needed_bytes = run->region->size_bytes - locked_bytes;
-    size_t free_bytes;
+    size_t needed_bytes = region->size_bytes;
+    size_t free_bytes, locked_bytes;
     if (run->wishes->lock == WARMUP_OFF || zf_os_lockable_bytes(&free_bytes) != 0 ||
         needed_bytes <= free_bytes)
+        return 0;
+    if (zf_os_locked_bytes(region->base, region->size_bytes, &locked_bytes) == 0)
+        needed_bytes -= locked_bytes;
+    if (needed_bytes <= free_bytes)
         return 0;
     lock->error = refuse(run, WARMUP_LIMIT_MEMLOCK, needed_bytes, free_bytes);
     return run->wishes->lock == WARMUP_REQUIRE ? lock->error : 0;
@@ -72,19 +78,12 @@ static int check_lock(struct zf_warmup_run *run, size_t locked_bytes)
 
 int zf_warmup_preflight(struct zf_warmup_run *run)
 {
-    struct zf_os_residency residency;
     size_t size_bytes = run->region->size_bytes;
     int rc;
-    if (zf_warmup_residency(run, &residency) != 0)
-        residency = (struct zf_os_residency){0};
-    ZF_ASSERT(residency.present_bytes <= size_bytes);
-    ZF_ASSERT(residency.locked_bytes <= size_bytes);
+    (void)zf_warmup_residency(run);
+    ZF_ASSERT(run->residency.present_bytes <= size_bytes);
     rc = check_settled(run);
     if (rc == 0)
-        rc = check_memory(run, size_bytes - residency.present_bytes);
-    if (rc != 0)
-        run->report->populate.error = rc;
-    if (rc == 0)
-        rc = check_lock(run, residency.locked_bytes);
-    return rc;
+        rc = check_memory(run, size_bytes - run->residency.present_bytes);
+    return rc == 0 ? check_lock(run) : rc;
 }

@@ -117,7 +117,7 @@ static void print_outcome(FILE *stream, const struct warmup_report *report)
         fprintf(stream, "%llu faults in a second populate\n",
                 (unsigned long long)report->proof_faults);
     fprintf(stream, "  %-*s", COLUMN_WIDTH, "time");
-    for (int phase = 0; phase < WARMUP_PHASE_COUNT; ++phase)
+    for (int phase = 0; phase < WARMUP_PHASE_COUNT && report->spent_ns[phase] != 0; ++phase)
         fprintf(stream, "%s%s %.2f", phase == 0 ? "" : ", ",
                 warmup_phase_name((enum warmup_phase)phase), (double)report->spent_ns[phase] / 1e6);
     fputs(" ms\n", stream);
@@ -132,6 +132,11 @@ int warmup_report_print(const struct warmup_report *report, FILE *stream)
     zf_result_give(&known, report,
                    report->struct_size < sizeof known ? report->struct_size : sizeof known);
     known.name[sizeof known.name - 1] = '\0';
+    if (known.size_bytes == 0) {
+        /* The call failed before it had anything to report. */
+        fputs("no warmup has run\n", stream);
+        return ferror(stream) != 0 ? -EIO : 0;
+    }
     print_header(stream, &known);
     print_item(stream, "populate", &known.populate);
     print_method(stream, &known);

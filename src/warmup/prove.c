@@ -5,8 +5,9 @@
  * or write-protected costs one fault in this thread's own count, and is mended by it. No interface
  * shows a page's write bit, so this is the only way to see a copy-on-write that is still to come.
  * Each chunk is measured right around the call, with code and stack that the first round has
- * already used, so that nothing but the region is counted. It does not see what other threads do to
- * the pages a moment later. See getrusage(2).
+ * already used, so that nothing but the region is counted. A count that never moves proves nothing,
+ * so a deliberate fault has to move it first. What other threads do to the pages a moment later is
+ * not seen. See getrusage(2).
  */
 #include <errno.h>
 
@@ -21,10 +22,10 @@ static int probe_chunk(struct zf_warmup_run *run, void *base, size_t size_bytes)
     /* The first reading makes the counters' own memory and code warm. */
     zf_os_counters(&after);
     zf_os_counters(&before);
-    if (run->report->method == WARMUP_METHOD_POPULATE_WRITE)
-        rc = zf_os_populate(base, size_bytes);
-    else
+    if (run->probe_by_touch)
         zf_warmup_touch(base, size_bytes, run->region->page_bytes);
+    else
+        rc = zf_os_populate(base, size_bytes);
     zf_os_counters(&after);
     ZF_ASSERT(after.faults_minor >= before.faults_minor);
     run->report->proof_faults += after.faults_minor - before.faults_minor;
@@ -35,10 +36,9 @@ static int probe_chunk(struct zf_warmup_run *run, void *base, size_t size_bytes)
 /* Presence from the page map; where there is none, the probe alone has to do. */
 static int check_present(struct zf_warmup_run *run)
 {
-    struct zf_os_residency residency;
-    if (zf_warmup_residency(run, &residency) != 0)
+    if (zf_warmup_residency(run) != 0)
         return 0;
-    return residency.present_bytes == run->region->size_bytes ? 0 : -EFAULT;
+    return run->residency.present_bytes == run->region->size_bytes ? 0 : -EFAULT;
 }
 
 static int probe(struct zf_warmup_run *run)
@@ -51,16 +51,38 @@ static int probe(struct zf_warmup_run *run)
     return rc == 0 && run->report->proof_faults != 0 ? -EFAULT : rc;
 }
 
+int zf_warmup_check_counting(size_t page_bytes)
+{
+    struct zf_os_counters before, after;
+    void *page;
+    int rc = zf_os_reserve(page_bytes, page_bytes, &page);
+    if (rc != 0)
+        return rc;
+    rc = zf_os_commit(page, page_bytes);
+    if (rc == 0) {
+        zf_os_counters(&before);
+        zf_warmup_touch(page, page_bytes, page_bytes);
+        zf_os_counters(&after);
+        rc = after.faults_minor == before.faults_minor ? -EOPNOTSUPP : 0;
+    }
+    (void)zf_os_release(page, page_bytes);
+    return rc;
+}
+
 int zf_warmup_prove(struct zf_warmup_run *run)
 {
     int rc;
     ZF_ASSERT(run->report->method != WARMUP_METHOD_NONE);
     ZF_ASSERT(run->report->proven == 0);
+    /* A populate that does nothing faults nothing: where presence cannot be told, only a touch
+     * can. */
+    run->probe_by_touch =
+        run->report->method != WARMUP_METHOD_POPULATE_WRITE || zf_warmup_residency(run) != 0;
     rc = probe(run);
     /* The probe has mended what it found; it has to hold now. */
     if (rc == -EFAULT)
         rc = probe(run);
-    run->report->proven = rc == 0;
-    run->report->populate.error = rc;
+    run->report->proven = rc == 0 && run->counting_error == 0;
+    run->report->populate.error = rc != 0 ? rc : run->counting_error;
     return rc;
 }

@@ -16,9 +16,15 @@
 
 #define CHUNK_BYTES_DEFAULT ((size_t)32 << 20)
 
-int zf_warmup_residency(const struct zf_warmup_run *run, struct zf_os_residency *residency)
+int zf_warmup_residency(struct zf_warmup_run *run)
 {
-    return zf_os_residency(run->region->base, run->region->size_bytes, residency);
+    struct zf_os_residency residency;
+    int rc = zf_os_residency(run->region->base, run->region->size_bytes, &residency);
+    ZF_ASSERT(rc != 0 || residency.present_bytes <= run->region->size_bytes);
+    ZF_ASSERT(rc != 0 || residency.huge_bytes <= residency.present_bytes);
+    if (rc == 0)
+        run->residency = residency;
+    return rc;
 }
 
 int zf_warmup_chunks(struct zf_warmup_run *run, size_t size_bytes, zf_warmup_step *step)
@@ -101,12 +107,17 @@ static void begin_report(struct zf_warmup_run *run)
 static void end_report(struct zf_warmup_run *run)
 {
     struct warmup_report *report = run->report;
-    struct zf_os_residency residency = {0};
-    if (zf_warmup_residency(run, &residency) != 0 && report->proven)
-        residency.present_bytes = report->size_bytes;
-    report->populate.granted_bytes = residency.present_bytes;
-    report->huge_pages.granted_bytes = zf_min(residency.huge_bytes, report->huge_pages.asked_bytes);
-    report->lock.granted_bytes = zf_min(residency.locked_bytes, report->lock.asked_bytes);
+    size_t locked_bytes;
+    /* Pages that were proven not to fault are there, also where the system cannot tell. */
+    if (zf_warmup_residency(run) != 0 && report->proven)
+        run->residency.present_bytes = report->size_bytes;
+    report->populate.granted_bytes = run->residency.present_bytes;
+    report->huge_pages.granted_bytes =
+        zf_min(run->residency.huge_bytes, report->huge_pages.asked_bytes);
+    /* Asking is slow, and once is enough when all of it was found locked. */
+    if (report->lock.asked != WARMUP_OFF && report->lock.granted_bytes == 0 &&
+        zf_os_locked_bytes(run->region->base, run->region->size_bytes, &locked_bytes) == 0)
+        report->lock.granted_bytes = locked_bytes;
     report->populate.remedy = zf_warmup_remedy_populate(report->populate.error, report->limit);
     report->huge_pages.remedy = zf_warmup_remedy_huge(report->huge_pages.error);
     report->lock.remedy = zf_warmup_remedy_lock(report->lock.error);
@@ -145,6 +156,7 @@ int zf_warmup_region_at(const char *root, struct zf_region *region,
     ZF_ASSERT(wishes->bind != WARMUP_DEFAULT && wishes->huge_pages != WARMUP_DEFAULT &&
               wishes->lock != WARMUP_DEFAULT);
     begin_report(&run);
+    run.counting_error = zf_warmup_check_counting(region->page_bytes);
     zf_os_counters(&before);
     report->result = run_phases(&run);
     zf_os_counters(&after);

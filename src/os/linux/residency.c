@@ -191,9 +191,15 @@ static bool take_line(struct mapping *mapping, const char *line)
     return false;
 }
 
+/* What a walk over mappings adds up. */
+struct totals {
+    struct pages pages;
+    size_t locked_bytes;
+};
+
 /* Add the part of the range that lies in one mapping. */
 static int add_mapping(const struct source *source, const struct mapping *mapping, uintptr_t start,
-                       uintptr_t end, struct zf_os_residency *residency)
+                       uintptr_t end, struct totals *totals)
 {
     struct pages pages = {0};
     size_t outside_bytes;
@@ -210,21 +216,23 @@ static int add_mapping(const struct source *source, const struct mapping *mappin
         pages.huge_bytes =
             mapping->huge_bytes > outside_bytes ? mapping->huge_bytes - outside_bytes : 0;
     }
-    residency->present_bytes += pages.present_bytes;
-    residency->huge_bytes += pages.huge_bytes;
-    residency->locked_bytes += mapping->locked ? pages.present_bytes : 0;
+    ZF_ASSERT(pages.present_bytes <= end - start);
+    totals->pages.present_bytes += pages.present_bytes;
+    totals->pages.huge_bytes += pages.huge_bytes;
+    totals->locked_bytes += mapping->locked ? pages.present_bytes : 0;
     return 0;
 }
 
 /* Walk the mappings of the range; -EOPNOTSUPP without smaps. */
 static int count_by_mapping(const struct source *source, uintptr_t start, uintptr_t end,
-                            struct zf_os_residency *residency)
+                            struct totals *totals)
 {
     struct line_reader reader = {.file = open("/proc/self/smaps", O_RDONLY | O_CLOEXEC)};
     struct mapping mapping = {0};
     uintptr_t covered_end = start;
     char *line;
     int rc = 0;
+    memset(totals, 0, sizeof *totals);
     if (reader.file < 0)
         return -EOPNOTSUPP;
     while (rc == 0 && covered_end < end && (line = next_line(&reader)) != NULL) {
@@ -232,7 +240,7 @@ static int count_by_mapping(const struct source *source, uintptr_t start, uintpt
             continue;
         if (mapping.start >= end)
             break;
-        rc = add_mapping(source, &mapping, start, end, residency);
+        rc = add_mapping(source, &mapping, start, end, totals);
         covered_end = mapping.end;
     }
     close(reader.file);
@@ -242,11 +250,12 @@ static int count_by_mapping(const struct source *source, uintptr_t start, uintpt
 
 /* ------------------------------------------------------------------------------------ residency */
 
-/* Open the best source that answers for the range at all. */
-static struct source choose_source(uintptr_t start, uintptr_t end)
+/* Open the best source that answers for the first page at all. */
+static struct source open_source(uintptr_t start)
 {
     struct source source = {.count = count_by_scan, .exact = true};
     struct pages pages = {0};
+    uintptr_t end = start + zf_os_page_bytes();
     source.pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
     if (source.pagemap >= 0 && source.count(&source, start, end, &pages) == 0)
         return source;
@@ -257,29 +266,48 @@ static struct source choose_source(uintptr_t start, uintptr_t end)
     return source;
 }
 
+static void close_source(const struct source *source)
+{
+    if (source->pagemap >= 0)
+        close(source->pagemap);
+}
+
 int zf_os_residency(const void *base, size_t size_bytes, struct zf_os_residency *residency)
 {
     uintptr_t start = (uintptr_t)base;
     uintptr_t end = start + size_bytes;
-    size_t page_bytes = zf_os_page_bytes();
-    struct source source = choose_source(start, start + page_bytes);
-    struct pages pages = {0};
+    struct source source = open_source(start);
+    struct totals totals = {0};
     int rc;
     ZF_ASSERT(residency != NULL);
-    ZF_ASSERT(start < end && (start | end) % page_bytes == 0);
+    ZF_ASSERT(start < end && (start | end) % zf_os_page_bytes() == 0);
     memset(residency, 0, sizeof *residency);
-    rc = count_by_mapping(&source, start, end, residency);
-    if (rc == 0) {
-        residency->huge_known = residency->locked_known = true;
-    } else {
-        memset(residency, 0, sizeof *residency);
-        rc = source.count(&source, start, end, &pages);
-        residency->present_bytes = pages.present_bytes;
-        residency->huge_bytes = pages.huge_bytes;
-        residency->huge_known = rc == 0 && source.exact;
+    rc = source.exact ? -EOPNOTSUPP : count_by_mapping(&source, start, end, &totals);
+    residency->huge_known = source.exact || rc == 0;
+    if (rc != 0) {
+        totals.pages = (struct pages){0};
+        rc = source.count(&source, start, end, &totals.pages);
     }
-    if (source.pagemap >= 0)
-        close(source.pagemap);
-    ZF_ASSERT(rc != 0 || residency->present_bytes <= size_bytes);
+    close_source(&source);
+    if (rc != 0)
+        return rc;
+    residency->present_bytes = totals.pages.present_bytes;
+    residency->huge_bytes = totals.pages.huge_bytes;
+    ZF_ASSERT(residency->present_bytes <= size_bytes);
+    return 0;
+}
+
+int zf_os_locked_bytes(const void *base, size_t size_bytes, size_t *locked_bytes)
+{
+    uintptr_t start = (uintptr_t)base;
+    uintptr_t end = start + size_bytes;
+    struct source source = open_source(start);
+    struct totals totals;
+    int rc;
+    ZF_ASSERT(locked_bytes != NULL);
+    ZF_ASSERT(start < end && (start | end) % zf_os_page_bytes() == 0);
+    rc = count_by_mapping(&source, start, end, &totals);
+    close_source(&source);
+    *locked_bytes = rc == 0 ? totals.locked_bytes : 0;
     return rc;
 }

@@ -1,0 +1,500 @@
+/*
+ * The fake operating system; see fake_os.h.
+ *
+ * Ranges are private mappings of the real system, so that touching them faults and mincore tells
+ * the truth. What the real system would grant or refuse by its own state (locks, huge pages,
+ * nodes, limits) is bookkeeping here. Misuse of the contract aborts at once, in every build.
+ */
+#include "fake/fake_os.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <time.h>
+
+#include "os/os.h"
+
+#define PAGE ((size_t)4096)
+#define RANGES_MAX 64
+#define RECORDS 64 /* that a ring keeps */
+
+enum { PAGE_LOCKED = 1, PAGE_HUGE = 2 };
+
+struct fake_os fake_os;
+
+static struct fake_range ranges[RANGES_MAX];
+static uint64_t extra_faults;
+static struct zf_os_fault records[RECORDS];
+static uint64_t ring_head;
+static size_t rings_count;
+static void (*exit_call)(void *context);
+static void *exit_context;
+
+#define must(condition)                                                                            \
+    ((condition)                                                                                   \
+         ? (void)0                                                                                 \
+         : (fprintf(stderr, "%s:%d: misuse of os.h: %s\n", __FILE__, __LINE__, #condition),        \
+            abort()))
+
+/* ------------------------------------------------------------------------------- knobs, queries */
+
+void fake_os_reset(void)
+{
+    for (size_t i = 0; i < RANGES_MAX; ++i)
+        if (ranges[i].base != NULL)
+            must(zf_os_release(ranges[i].base, ranges[i].size_bytes) == 0);
+    rings_count = 0;
+    exit_call = NULL;
+    fake_os = (struct fake_os){.huge_page_bytes = 512 * PAGE,
+                               .huge_free_bytes = SIZE_MAX / 2,
+                               .lockable_bytes = SIZE_MAX,
+                               .available_bytes = (size_t)64 << 30,
+                               .nodes_count = 1,
+                               .failed = FAKE_CALL_COUNT};
+}
+
+/* Count a call; what it has to answer, 0 when it shall work. */
+static int enter(enum fake_call call)
+{
+    ++fake_os.calls;
+    ++fake_os.made[call];
+    if (fake_os.calls == fake_os.fail_call) {
+        fake_os.failed = call;
+        return fake_os.fail_error;
+    }
+    return fake_os.refuse[call];
+}
+
+size_t fake_os_ranges_count(void)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < RANGES_MAX; ++i)
+        count += ranges[i].base != NULL;
+    return count;
+}
+
+static size_t flagged_bytes(const struct fake_range *range, size_t first, size_t count,
+                            unsigned flag)
+{
+    size_t bytes = 0;
+    for (size_t page = first; page < first + count; ++page)
+        bytes += (range->page_flags[page] & flag) != 0 ? PAGE : 0;
+    return bytes;
+}
+
+size_t fake_os_locked_bytes(void)
+{
+    size_t bytes = 0;
+    for (size_t i = 0; i < RANGES_MAX; ++i)
+        if (ranges[i].base != NULL)
+            bytes += flagged_bytes(&ranges[i], 0, ranges[i].size_bytes / PAGE, PAGE_LOCKED);
+    return bytes;
+}
+
+const struct fake_range *fake_os_range(const void *address)
+{
+    const unsigned char *byte = address;
+    for (size_t i = 0; i < RANGES_MAX; ++i)
+        if (ranges[i].base != NULL && byte >= ranges[i].base &&
+            byte < ranges[i].base + ranges[i].size_bytes)
+            return &ranges[i];
+    return NULL;
+}
+
+/* The range that holds all of this, for a call that needs it committed or not. */
+static struct fake_range *range_of(const void *base, size_t size_bytes, bool committed)
+{
+    struct fake_range *range = (struct fake_range *)fake_os_range(base);
+    size_t offset;
+    must(range != NULL && size_bytes != 0);
+    must(((uintptr_t)base | size_bytes) % PAGE == 0);
+    offset = (size_t)((const unsigned char *)base - range->base);
+    must(size_bytes <= range->size_bytes - offset);
+    must(!committed || offset + size_bytes <= range->committed_bytes);
+    return range;
+}
+
+static size_t first_page(const struct fake_range *range, const void *base)
+{
+    return (size_t)((const unsigned char *)base - range->base) / PAGE;
+}
+
+/* ------------------------------------------------------------------------------- address ranges */
+
+size_t zf_os_page_bytes(void)
+{
+    return PAGE;
+}
+
+size_t zf_os_huge_page_bytes(void)
+{
+    return fake_os.huge_page_bytes;
+}
+
+int zf_os_reserve(size_t size_bytes, size_t alignment, void **base)
+{
+    struct fake_range *range = ranges;
+    size_t total_bytes = size_bytes + alignment;
+    unsigned char *start;
+    int rc = enter(FAKE_RESERVE);
+    must(size_bytes != 0 && size_bytes % PAGE == 0);
+    must(alignment >= PAGE && (alignment & (alignment - 1)) == 0);
+    *base = NULL;
+    if (rc != 0)
+        return rc;
+    while (range->base != NULL)
+        must(++range < ranges + RANGES_MAX);
+    start = total_bytes < size_bytes
+                ? MAP_FAILED
+                : mmap(NULL, total_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (start == MAP_FAILED)
+        return -ENOMEM;
+    *base = start + (-(uintptr_t)start & (alignment - 1));
+    munmap(start, (size_t)((unsigned char *)*base - start));
+    munmap((unsigned char *)*base + size_bytes,
+           (size_t)(start + total_bytes - (unsigned char *)*base) - size_bytes);
+    madvise(*base, size_bytes, MADV_NOHUGEPAGE);
+    *range = (struct fake_range){.base = *base, .size_bytes = size_bytes, .node = -2};
+    range->page_flags = calloc(size_bytes / PAGE, 1);
+    must(range->page_flags != NULL);
+    return 0;
+}
+
+int zf_os_commit(void *base, size_t size_bytes)
+{
+    struct fake_range *range = range_of(base, size_bytes, false);
+    int rc = enter(FAKE_COMMIT);
+    if (rc != 0)
+        return rc;
+    must((unsigned char *)base == range->base + range->committed_bytes);
+    range->committed_bytes += size_bytes;
+    return mprotect(base, size_bytes, PROT_READ | PROT_WRITE) == 0 ? 0 : -errno;
+}
+
+int zf_os_release(void *base, size_t size_bytes)
+{
+    struct fake_range *range = range_of(base, size_bytes, false);
+    must(range->base == base && range->size_bytes == size_bytes);
+    free(range->page_flags);
+    memset(range, 0, sizeof *range);
+    return munmap(base, size_bytes) == 0 ? 0 : -errno;
+}
+
+int zf_os_name(void *base, size_t size_bytes, const char *name)
+{
+    struct fake_range *range = range_of(base, size_bytes, true);
+    int rc = enter(FAKE_NAME);
+    if (rc == 0)
+        snprintf(range->name, sizeof range->name, "%s", name);
+    return rc;
+}
+
+/* ------------------------------------------------------------------------ residency and locking */
+
+static bool is_present(const unsigned char *page)
+{
+    unsigned char resident = 0;
+    must(mincore((void *)(uintptr_t)page, PAGE, &resident) == 0);
+    return (resident & 1) != 0;
+}
+
+/* Touch each page for real, and back whole huge pages while there are any. */
+static void make_present(struct fake_range *range, unsigned char *base, size_t size_bytes)
+{
+    size_t huge_pages = fake_os.huge_page_bytes / PAGE;
+    for (size_t offset = 0; offset < size_bytes; offset += PAGE) {
+        unsigned char *flags = &range->page_flags[first_page(range, base + offset)];
+        bool fresh = !is_present(base + offset);
+        *(volatile unsigned char *)(base + offset) |= 0;
+        if (!fresh || !range->huge_wished || huge_pages == 0 ||
+            fake_os.huge_free_bytes < fake_os.huge_page_bytes ||
+            (uintptr_t)(base + offset) % fake_os.huge_page_bytes != 0 ||
+            size_bytes - offset < fake_os.huge_page_bytes)
+            continue;
+        fake_os.huge_free_bytes -= fake_os.huge_page_bytes;
+        for (size_t page = 0; page < huge_pages; ++page)
+            flags[page] |= PAGE_HUGE;
+    }
+}
+
+int zf_os_populate(void *base, size_t size_bytes)
+{
+    struct fake_range *range = range_of(base, size_bytes, true);
+    int rc = enter(FAKE_POPULATE);
+    if (rc != 0 || fake_os.populate_lies)
+        return rc;
+    if (fake_os.stale_populates != 0 && is_present(base)) {
+        --fake_os.stale_populates;
+        ++extra_faults;
+    }
+    make_present(range, base, size_bytes);
+    return 0;
+}
+
+int zf_os_lock(void *base, size_t size_bytes)
+{
+    struct fake_range *range = range_of(base, size_bytes, true);
+    size_t first = first_page(range, base);
+    int rc = enter(FAKE_LOCK);
+    if (rc != 0 || fake_os.lock_lies)
+        return rc;
+    if (fake_os_locked_bytes() + size_bytes -
+            flagged_bytes(range, first, size_bytes / PAGE, PAGE_LOCKED) >
+        fake_os.lockable_bytes)
+        return -ENOMEM;
+    make_present(range, base, size_bytes);
+    for (size_t page = first; page < first + size_bytes / PAGE; ++page)
+        range->page_flags[page] |= PAGE_LOCKED;
+    return 0;
+}
+
+int zf_os_unlock(void *base, size_t size_bytes)
+{
+    struct fake_range *range = range_of(base, size_bytes, true);
+    size_t first = first_page(range, base);
+    for (size_t page = first; page < first + size_bytes / PAGE; ++page)
+        range->page_flags[page] &= (unsigned char)~PAGE_LOCKED;
+    return 0;
+}
+
+int zf_os_residency(const void *base, size_t size_bytes, struct zf_os_residency *residency)
+{
+    const struct fake_range *range = range_of(base, size_bytes, true);
+    const unsigned char *start = base;
+    int rc = enter(FAKE_RESIDENCY);
+    memset(residency, 0, sizeof *residency);
+    if (rc != 0)
+        return rc;
+    for (size_t offset = 0; offset < size_bytes; offset += PAGE)
+        residency->present_bytes += is_present(start + offset) ? PAGE : 0;
+    residency->huge_bytes =
+        flagged_bytes(range, first_page(range, base), size_bytes / PAGE, PAGE_HUGE);
+    residency->huge_known = true;
+    return 0;
+}
+
+int zf_os_locked_bytes(const void *base, size_t size_bytes, size_t *locked_bytes)
+{
+    const struct fake_range *range = range_of(base, size_bytes, true);
+    int rc = enter(FAKE_LOCKED_BYTES);
+    *locked_bytes = 0;
+    if (rc == 0)
+        *locked_bytes =
+            flagged_bytes(range, first_page(range, base), size_bytes / PAGE, PAGE_LOCKED);
+    return rc;
+}
+
+/* ---------------------------------------------------------------------------- placement, advice */
+
+int zf_os_prefer_node(void *base, size_t size_bytes, int node)
+{
+    struct fake_range *range = range_of(base, size_bytes, true);
+    int rc = enter(FAKE_PREFER_NODE);
+    must(node >= -1);
+    if (rc != 0)
+        return rc;
+    if (node >= fake_os.nodes_count)
+        return -ENODEV;
+    range->node = node;
+    return 0;
+}
+
+static int collapse(struct fake_range *range, unsigned char *base, size_t size_bytes)
+{
+    size_t huge_bytes = fake_os.huge_page_bytes;
+    int rc = 0;
+    must(huge_bytes != 0 && range->huge_wished);
+    fake_os.huge_free_bytes += fake_os.huge_free_at_collapse_bytes;
+    fake_os.huge_free_at_collapse_bytes = 0;
+    for (size_t offset = 0; size_bytes - offset >= huge_bytes; offset += huge_bytes) {
+        unsigned char *flags = &range->page_flags[first_page(range, base + offset)];
+        if ((flags[0] & PAGE_HUGE) != 0)
+            continue;
+        if (fake_os.huge_free_bytes < huge_bytes) {
+            rc = -ENOMEM;
+            continue;
+        }
+        fake_os.huge_free_bytes -= huge_bytes;
+        for (size_t page = 0; page < huge_bytes / PAGE; ++page)
+            flags[page] |= PAGE_HUGE;
+    }
+    return rc;
+}
+
+int zf_os_advise(void *base, size_t size_bytes, enum zf_os_advice advice)
+{
+    static const enum fake_call calls[] = {
+        [ZF_OS_FORK_EXCLUDE] = FAKE_FORK_ADVICE, [ZF_OS_FORK_WIPE] = FAKE_FORK_ADVICE,
+        [ZF_OS_HUGE_WISHED] = FAKE_HUGE_WISHED,  [ZF_OS_HUGE_COLLAPSE] = FAKE_HUGE_COLLAPSE,
+        [ZF_OS_HUGE_FROZEN] = FAKE_HUGE_FROZEN,  [ZF_OS_NEVER_MERGE] = FAKE_NEVER_MERGE};
+    struct fake_range *range = range_of(base, size_bytes, true);
+    int rc = enter(calls[advice]);
+    if (rc != 0)
+        return rc;
+    range->fork_excluded |= advice == ZF_OS_FORK_EXCLUDE;
+    range->fork_wiped |= advice == ZF_OS_FORK_WIPE;
+    range->never_merged |= advice == ZF_OS_NEVER_MERGE;
+    if (advice == ZF_OS_HUGE_WISHED || advice == ZF_OS_HUGE_FROZEN) {
+        range->huge_wished = advice == ZF_OS_HUGE_WISHED;
+        range->huge_frozen = advice == ZF_OS_HUGE_FROZEN;
+    }
+    return advice == ZF_OS_HUGE_COLLAPSE ? collapse(range, base, size_bytes) : 0;
+}
+
+/* --------------------------------------------------------------------------------------- limits */
+
+int zf_os_lockable_bytes(size_t *free_bytes)
+{
+    size_t locked_bytes = fake_os_locked_bytes();
+    int rc = enter(FAKE_LOCKABLE_BYTES);
+    *free_bytes = SIZE_MAX;
+    if (rc == 0 && fake_os.lockable_bytes != SIZE_MAX)
+        *free_bytes =
+            fake_os.lockable_bytes > locked_bytes ? fake_os.lockable_bytes - locked_bytes : 0;
+    return rc;
+}
+
+void zf_os_counters(struct zf_os_counters *counters)
+{
+    struct rusage usage;
+    memset(counters, 0, sizeof *counters);
+    if (fake_os.counts_no_faults)
+        return;
+    must(getrusage(RUSAGE_THREAD, &usage) == 0);
+    counters->faults_minor = (uint64_t)usage.ru_minflt + extra_faults;
+    counters->faults_major = (uint64_t)usage.ru_majflt;
+    counters->switches_voluntary = (uint64_t)usage.ru_nvcsw;
+    counters->switches_involuntary = (uint64_t)usage.ru_nivcsw;
+}
+
+uint64_t zf_os_clock_ns(void)
+{
+    struct timespec now;
+    must(clock_gettime(CLOCK_MONOTONIC, &now) == 0);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+uint32_t zf_os_thread_id(void)
+{
+    return 1;
+}
+
+ssize_t zf_os_read_file(const char *path, char *text, size_t size_bytes)
+{
+    int rc = enter(FAKE_READ_FILE);
+    int length;
+    must(size_bytes != 0);
+    text[0] = '\0';
+    if (rc != 0)
+        return rc;
+    if (strcmp(path, "/proc/meminfo") != 0)
+        return -ENOENT;
+    length = snprintf(text, size_bytes, "MemAvailable: %zu kB\n", fake_os.available_bytes / 1024);
+    return (size_t)length < size_bytes ? length : -EFBIG;
+}
+
+/* ----------------------------------------------------------------------------------- fault ring */
+
+int zf_os_fault_ring_open(struct zf_os_fault_ring *ring, size_t data_bytes)
+{
+    int rc = enter(FAKE_RING_OPEN);
+    (void)data_bytes;
+    if (rc != 0)
+        return rc;
+    ring->head = &ring_head;
+    ring->data = (const unsigned char *)records;
+    ring->data_bytes = sizeof records;
+    ring->handle = (int)rings_count++;
+    return 0;
+}
+
+void zf_os_fault_ring_close(struct zf_os_fault_ring *ring)
+{
+    must(rings_count != 0 && ring->head == &ring_head);
+    --rings_count;
+    memset(ring, 0, sizeof *ring);
+    ring->handle = -1;
+}
+
+void zf_os_fault_ring_abandon(int handle)
+{
+    must(rings_count != 0 && handle >= 0);
+    --rings_count;
+}
+
+size_t fake_os_rings_count(void)
+{
+    return rings_count;
+}
+
+void fake_os_fault(uintptr_t address, uintptr_t instruction)
+{
+    records[ring_head / sizeof records[0] % RECORDS] =
+        (struct zf_os_fault){.address = address,
+                             .instruction = instruction,
+                             .time_ns = zf_os_clock_ns(),
+                             .thread_id = 1};
+    ring_head += sizeof records[0];
+}
+
+uint64_t zf_os_fault_ring_count(const struct zf_os_fault_ring *ring, uint64_t from, uint64_t to)
+{
+    must(ring->head == &ring_head && from <= to);
+    must((to - from) % sizeof records[0] == 0);
+    return (to - from) / sizeof records[0];
+}
+
+int zf_os_fault_ring_next(const struct zf_os_fault_ring *ring, uint64_t *position, uint64_t to,
+                          struct zf_os_fault *fault)
+{
+    uint64_t count = zf_os_fault_ring_count(ring, *position, to);
+    if (count == 0)
+        return 0;
+    if (count > RECORDS)
+        *position = to - sizeof records;
+    *fault = records[*position / sizeof records[0] % RECORDS];
+    *position += sizeof records[0];
+    return 1;
+}
+
+/* ----------------------------------------------------------------------------- threads, locking */
+
+int zf_os_thread_at_exit(void (*at_exit)(void *context), void *context)
+{
+    /* Taking it back is an undo. */
+    int rc = at_exit == NULL ? 0 : enter(FAKE_THREAD_AT_EXIT);
+    if (rc != 0)
+        return rc;
+    exit_call = at_exit;
+    exit_context = context;
+    return 0;
+}
+
+void fake_os_end_thread(void)
+{
+    void (*call)(void *context) = exit_call;
+    exit_call = NULL;
+    if (call != NULL)
+        call(exit_context);
+}
+
+void zf_os_fork_in_child(void (*in_child)(void))
+{
+    must(in_child != NULL);
+}
+
+static pthread_mutex_t table_mutex = PTHREAD_MUTEX_INITIALIZER;
+
+void zf_os_table_lock(void)
+{
+    must(pthread_mutex_lock(&table_mutex) == 0);
+}
+
+void zf_os_table_unlock(void)
+{
+    must(pthread_mutex_unlock(&table_mutex) == 0);
+}

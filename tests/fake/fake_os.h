@@ -1,0 +1,97 @@
+/*
+ * An operating system that refuses on command, linked in place of src/os.
+ *
+ * Memory, presence and fault counts are real; who may have what is decided by the knobs below. A
+ * test sets fake_os.fail_call to 1, 2, 3, ... until the code under test succeeds, and asks after
+ * each round whether anything is left behind. Calls that undo (release, unlock, close) never fail.
+ */
+#ifndef ZF_TESTS_FAKE_OS_H
+#define ZF_TESTS_FAKE_OS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* The calls that can fail. */
+enum fake_call {
+    FAKE_RESERVE = 0,
+    FAKE_COMMIT,
+    FAKE_NAME,
+    FAKE_POPULATE,
+    FAKE_LOCK,
+    FAKE_RESIDENCY,
+    FAKE_LOCKED_BYTES,
+    FAKE_PREFER_NODE,
+    FAKE_FORK_ADVICE,
+    FAKE_HUGE_WISHED,
+    FAKE_HUGE_COLLAPSE,
+    FAKE_HUGE_FROZEN,
+    FAKE_NEVER_MERGE,
+    FAKE_LOCKABLE_BYTES,
+    FAKE_READ_FILE,
+    FAKE_RING_OPEN,
+    FAKE_THREAD_AT_EXIT,
+    FAKE_CALL_COUNT
+};
+
+struct fake_os {
+    unsigned fail_call; /* this call, counted from 1, fails with fail_error; 0 none */
+    int fail_error;
+    int refuse[FAKE_CALL_COUNT]; /* what each kind of call always answers; 0: it works */
+    bool populate_lies;          /* populate says 0 and does nothing */
+    bool lock_lies;              /* so does lock */
+    unsigned stale_populates;    /* this many populates of present pages still find one fault */
+    bool counts_no_faults;       /* the counters stand still */
+    size_t huge_page_bytes;      /* 0: none */
+    size_t huge_free_bytes;      /* how much huge memory there is */
+    size_t huge_free_at_collapse_bytes; /* how much more appears for a collapse */
+    size_t lockable_bytes;              /* limit for locked memory */
+    size_t available_bytes;             /* MemAvailable */
+    int nodes_count;                    /* nodes 0 to this less 1 exist */
+
+    /* What happened. */
+    unsigned calls;        /* that could have failed */
+    enum fake_call failed; /* which one fail_call hit; FAKE_CALL_COUNT while none */
+    unsigned made[FAKE_CALL_COUNT];
+};
+extern struct fake_os fake_os;
+
+/* What the fake knows of one reserved range. */
+struct fake_range {
+    unsigned char *base;
+    size_t size_bytes;
+    size_t committed_bytes;
+    unsigned char *page_flags; /* one byte per page: locked, huge */
+    int node;                  /* -1 local; -2 no policy */
+    bool fork_excluded;
+    bool fork_wiped;
+    bool huge_wished;
+    bool huge_frozen;
+    bool never_merged;
+    char name[80];
+};
+
+/* Start a test: all knobs as on a generous machine, all counts 0, and nothing left of a test that
+ * failed. */
+void fake_os_reset(void);
+
+/* Ranges reserved and not released. */
+size_t fake_os_ranges_count(void);
+
+/* Bytes locked in all ranges. */
+size_t fake_os_locked_bytes(void);
+
+/* The live range that holds an address; NULL when there is none. */
+const struct fake_range *fake_os_range(const void *address);
+
+/* Put a record into every open fault ring, as if the thread had faulted. Real faults of the
+ * program do not show there: the fake's rings are blind unless told. */
+void fake_os_fault(uintptr_t address, uintptr_t instruction);
+
+/* Fault rings opened and not closed. */
+size_t fake_os_rings_count(void);
+
+/* Run what the thread asked to have run at its end. */
+void fake_os_end_thread(void);
+
+#endif

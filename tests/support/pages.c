@@ -1,0 +1,111 @@
+/* Questions about pages to the kernel; see pages.h. */
+#include "support/pages.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#define PAGE ((size_t)4096)
+
+#if defined(__clang__)
+#define UNINSTRUMENTED __attribute__((disable_sanitizer_instrumentation, noinline))
+#else
+#define UNINSTRUMENTED __attribute__((no_sanitize_address, no_sanitize_thread, noinline))
+#endif
+
+/* Only ever 0, but the compiler does not know. */
+static volatile unsigned char nothing;
+
+static uint64_t faults_so_far(void)
+{
+    struct rusage usage;
+    memset(&usage, 0, sizeof usage);
+    (void)getrusage(RUSAGE_THREAD, &usage);
+    return (uint64_t)usage.ru_minflt + (uint64_t)usage.ru_majflt;
+}
+
+UNINSTRUMENTED static void write_pages(unsigned char *base, size_t size_bytes)
+{
+    for (size_t offset = 0; offset < size_bytes; offset += PAGE)
+        __atomic_fetch_or(base + offset, nothing, __ATOMIC_RELAXED);
+}
+
+UNINSTRUMENTED static void read_pages(const volatile unsigned char *base, size_t size_bytes)
+{
+    for (size_t offset = 0; offset < size_bytes; offset += PAGE)
+        (void)base[offset];
+}
+
+uint64_t faults_of_writing(void *base, size_t size_bytes)
+{
+    unsigned char own = 0;
+    uint64_t before;
+    (void)faults_so_far();
+    write_pages(&own, sizeof own);
+    before = faults_so_far();
+    write_pages(base, size_bytes);
+    return faults_so_far() - before;
+}
+
+uint64_t faults_of_reading(const void *base, size_t size_bytes)
+{
+    unsigned char own = 0;
+    uint64_t before;
+    (void)faults_so_far();
+    read_pages(&own, sizeof own);
+    before = faults_so_far();
+    read_pages(base, size_bytes);
+    return faults_so_far() - before;
+}
+
+/* Find the line of smaps that starts with `key` in the mapping that holds an address. With a NULL
+ * key, the mapping's first line. */
+static bool find_in_smaps(const void *address, const char *key, char *line, int line_bytes)
+{
+    FILE *smaps = fopen("/proc/self/smaps", "re");
+    bool inside = false;
+    bool found = false;
+    while (!found && smaps != NULL && fgets(line, line_bytes, smaps) != NULL) {
+        uintptr_t start, end;
+        bool is_first = sscanf(line, "%lx-%lx ", &start, &end) == 2;
+        if (is_first)
+            inside = (uintptr_t)address >= start && (uintptr_t)address < end;
+        found = inside && (key == NULL ? is_first : strncmp(line, key, strlen(key)) == 0);
+    }
+    if (smaps != NULL)
+        (void)fclose(smaps);
+    return found;
+}
+
+bool mapping_has_flag(const void *address, const char *flag)
+{
+    char line[512];
+    char padded[8];
+    if (!find_in_smaps(address, "VmFlags:", line, sizeof line))
+        return false;
+    (void)snprintf(padded, sizeof padded, " %s ", flag);
+    return strstr(line, padded) != NULL;
+}
+
+bool is_mapped(const void *address)
+{
+    char line[512];
+    return find_in_smaps(address, NULL, line, sizeof line);
+}
+
+bool mapping_policy(const void *base, char *text, size_t size_bytes)
+{
+    FILE *maps = fopen("/proc/self/numa_maps", "re");
+    char line[4096];
+    bool found = false;
+    while (!found && maps != NULL && fgets(line, sizeof line, maps) != NULL) {
+        char *rest;
+        found = strtoul(line, &rest, 16) == (uintptr_t)base && *rest == ' ';
+        if (found)
+            (void)snprintf(text, size_bytes, "%.*s", (int)strcspn(rest + 1, " \n"), rest + 1);
+    }
+    if (maps != NULL)
+        (void)fclose(maps);
+    return found;
+}
