@@ -16,7 +16,7 @@ function(zf_add_test part noun)
     set(target test_${part}_${noun})
     add_executable(${target} test_${noun}.c
         $<TARGET_OBJECTS:zerofault_objects> $<TARGET_OBJECTS:${os}>)
-    target_compile_definitions(${target} PRIVATE _GNU_SOURCE=)
+    target_compile_definitions(${target} PRIVATE _GNU_SOURCE)
     target_include_directories(${target} PRIVATE
         ${PROJECT_SOURCE_DIR}/include ${PROJECT_SOURCE_DIR}/src ${PROJECT_SOURCE_DIR}/tests)
     target_link_libraries(${target} PRIVATE
