@@ -162,7 +162,8 @@ static void clean_begin_and_end_make_no_system_call(void **state)
 {
     struct hot_thread_report report;
     (void)state;
-    need_exact_faults(); /* ThreadSanitizer's own thread would outlive the exit that strict mode allows */
+    /* ThreadSanitizer has a thread that would outlive the exit that strict mode allows. */
+    need_exact_faults();
     need_ring();
     assert_int_equal(try_attach(HOT_SOURCE_RING, &report), 0);
     hot_section_begin(&section);
