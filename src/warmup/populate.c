@@ -3,7 +3,7 @@
  *
  * Three ways to make pages present and writable, each tried when the one before is unknown or
  * refused, or claimed success and the page map says otherwise (user-mode emulators do): the
- * kernel's populate, mlock, and a write to each page. The write is an atomic OR of nothing, because
+ * kernel's populate, mlock, and a write to each page. The write is an atomic add of nothing, because
  * other threads may already use the arena; it must not be a plain store, nor an operation that the
  * compiler can prove to change nothing and drop. Every step is chunked, so that the address space's
  * lock is held briefly and the caller can stop. See madvise(2), mlock(2).
@@ -11,25 +11,21 @@
 #include <errno.h>
 
 #include "base/arith.h"
+#include "base/sanitize.h"
 #include "warmup/run.h"
-
-/* A sanitizer's shadow of the touched page would be a fault of its own. */
-#if defined(__clang__)
-#define UNINSTRUMENTED __attribute__((disable_sanitizer_instrumentation, noinline))
-#else
-#define UNINSTRUMENTED __attribute__((no_sanitize_address, no_sanitize_thread, noinline))
-#endif
 
 /* ------------------------------------------------------------------------------------- populate */
 
-UNINSTRUMENTED void zf_warmup_touch(void *base, size_t size_bytes, size_t page_bytes)
+ZF_UNINSTRUMENTED void zf_warmup_touch(void *base, size_t size_bytes, size_t page_bytes)
 {
     unsigned char *start = base;
     unsigned char nothing = 0;
-    /* Hide the value: an OR of a known 0 may become a fence, or a write to the stack. */
+    /* Hide the value: adding a known 0 may become a fence, or a write to the stack. Add and not
+     * or: x86 has no fetching OR, and a load before the write would map the zero page first, two
+     * faults where one is enough. */
     __asm__ volatile("" : "+r"(nothing));
     for (size_t offset = 0; offset < size_bytes; offset += page_bytes)
-        __atomic_fetch_or(start + offset, nothing, __ATOMIC_RELAXED);
+        __atomic_fetch_add(start + offset, nothing, __ATOMIC_RELAXED);
 }
 
 static int populate_chunk(struct zf_warmup_run *run, void *base, size_t size_bytes)

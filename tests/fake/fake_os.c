@@ -2,8 +2,9 @@
  * The fake operating system; see fake_os.h.
  *
  * Ranges are private mappings of the real system, so that touching them faults and mincore tells
- * the truth. What the real system would grant or refuse by its own state (locks, huge pages,
- * nodes, limits) is bookkeeping here. Misuse of the contract aborts at once, in every build.
+ * the truth; a fault is a page that became present, whoever made it so. What the real system
+ * would grant or refuse by its own state (locks, huge pages, nodes, limits) is bookkeeping here.
+ * Misuse of the contract aborts at once, in every build.
  */
 #include "fake/fake_os.h"
 
@@ -13,7 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <time.h>
 
 #include "os/os.h"
@@ -27,7 +27,7 @@ enum { PAGE_LOCKED = 1, PAGE_HUGE = 2 };
 struct fake_os fake_os;
 
 static struct fake_range ranges[RANGES_MAX];
-static uint64_t extra_faults;
+static uint64_t earlier_faults; /* of ranges that are gone, and those made up */
 static struct zf_os_fault records[RECORDS];
 static uint64_t ring_head;
 static size_t rings_count;
@@ -123,6 +123,23 @@ static size_t first_page(const struct fake_range *range, const void *base)
     return (size_t)((const unsigned char *)base - range->base) / PAGE;
 }
 
+/* Of a range's pages, those that something has touched or populated. */
+static size_t present_pages(const unsigned char *base, size_t size_bytes)
+{
+    unsigned char resident[1024];
+    size_t count = 0;
+    while (size_bytes != 0) {
+        size_t chunk_bytes =
+            size_bytes < sizeof resident * PAGE ? size_bytes : sizeof resident * PAGE;
+        must(mincore((void *)(uintptr_t)base, chunk_bytes, resident) == 0);
+        for (size_t page = 0; page < chunk_bytes / PAGE; ++page)
+            count += resident[page] & 1;
+        base += chunk_bytes;
+        size_bytes -= chunk_bytes;
+    }
+    return count;
+}
+
 /* ------------------------------------------------------------------------------- address ranges */
 
 size_t zf_os_page_bytes(void)
@@ -179,6 +196,7 @@ int zf_os_release(void *base, size_t size_bytes)
 {
     struct fake_range *range = range_of(base, size_bytes, false);
     must(range->base == base && range->size_bytes == size_bytes);
+    earlier_faults += present_pages(range->base, range->size_bytes);
     free(range->page_flags);
     memset(range, 0, sizeof *range);
     return munmap(base, size_bytes) == 0 ? 0 : -errno;
@@ -195,20 +213,13 @@ int zf_os_name(void *base, size_t size_bytes, const char *name)
 
 /* ------------------------------------------------------------------------ residency and locking */
 
-static bool is_present(const unsigned char *page)
-{
-    unsigned char resident = 0;
-    must(mincore((void *)(uintptr_t)page, PAGE, &resident) == 0);
-    return (resident & 1) != 0;
-}
-
 /* Touch each page for real, and back whole huge pages while there are any. */
 static void make_present(struct fake_range *range, unsigned char *base, size_t size_bytes)
 {
     size_t huge_pages = fake_os.huge_page_bytes / PAGE;
     for (size_t offset = 0; offset < size_bytes; offset += PAGE) {
         unsigned char *flags = &range->page_flags[first_page(range, base + offset)];
-        bool fresh = !is_present(base + offset);
+        bool fresh = !(present_pages(base + offset, PAGE) != 0);
         *(volatile unsigned char *)(base + offset) |= 0;
         if (!fresh || !range->huge_wished || huge_pages == 0 ||
             fake_os.huge_free_bytes < fake_os.huge_page_bytes ||
@@ -227,9 +238,9 @@ int zf_os_populate(void *base, size_t size_bytes)
     int rc = enter(FAKE_POPULATE);
     if (rc != 0 || fake_os.populate_lies)
         return rc;
-    if (fake_os.stale_populates != 0 && is_present(base)) {
+    if (fake_os.stale_populates != 0 && present_pages(base, PAGE) != 0) {
         --fake_os.stale_populates;
-        ++extra_faults;
+        ++earlier_faults;
     }
     make_present(range, base, size_bytes);
     return 0;
@@ -264,13 +275,11 @@ int zf_os_unlock(void *base, size_t size_bytes)
 int zf_os_residency(const void *base, size_t size_bytes, struct zf_os_residency *residency)
 {
     const struct fake_range *range = range_of(base, size_bytes, true);
-    const unsigned char *start = base;
     int rc = enter(FAKE_RESIDENCY);
     memset(residency, 0, sizeof *residency);
     if (rc != 0)
         return rc;
-    for (size_t offset = 0; offset < size_bytes; offset += PAGE)
-        residency->present_bytes += is_present(start + offset) ? PAGE : 0;
+    residency->present_bytes = present_pages(base, size_bytes) * PAGE;
     residency->huge_bytes =
         flagged_bytes(range, first_page(range, base), size_bytes / PAGE, PAGE_HUGE);
     residency->huge_known = true;
@@ -360,15 +369,13 @@ int zf_os_lockable_bytes(size_t *free_bytes)
 
 void zf_os_counters(struct zf_os_counters *counters)
 {
-    struct rusage usage;
     memset(counters, 0, sizeof *counters);
     if (fake_os.counts_no_faults)
         return;
-    must(getrusage(RUSAGE_THREAD, &usage) == 0);
-    counters->faults_minor = (uint64_t)usage.ru_minflt + extra_faults;
-    counters->faults_major = (uint64_t)usage.ru_majflt;
-    counters->switches_voluntary = (uint64_t)usage.ru_nvcsw;
-    counters->switches_involuntary = (uint64_t)usage.ru_nivcsw;
+    counters->faults_minor = earlier_faults;
+    for (size_t i = 0; i < RANGES_MAX; ++i)
+        if (ranges[i].base != NULL)
+            counters->faults_minor += present_pages(ranges[i].base, ranges[i].size_bytes);
 }
 
 uint64_t zf_os_clock_ns(void)

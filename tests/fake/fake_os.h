@@ -1,9 +1,10 @@
 /*
  * An operating system that refuses on command, linked in place of src/os.
  *
- * Memory, presence and fault counts are real; who may have what is decided by the knobs below. A
- * test sets fake_os.fail_call to 1, 2, 3, ... until the code under test succeeds, and asks after
- * each round whether anything is left behind. Calls that undo (release, unlock, close) never fail.
+ * Memory and presence are real, a fault is counted for each page that becomes present; who may
+ * have what is decided by the knobs below. A test sets fake_os.fail_call to 1, 2, 3, ... until
+ * the code under test succeeds, and asks after each round whether anything is left behind. Calls
+ * that undo (release, unlock, close) never fail.
  */
 #ifndef ZF_TESTS_FAKE_OS_H
 #define ZF_TESTS_FAKE_OS_H

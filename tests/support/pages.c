@@ -6,13 +6,9 @@
 #include <string.h>
 #include <sys/resource.h>
 
-#define PAGE ((size_t)4096)
+#include "base/sanitize.h"
 
-#if defined(__clang__)
-#define UNINSTRUMENTED __attribute__((disable_sanitizer_instrumentation, noinline))
-#else
-#define UNINSTRUMENTED __attribute__((no_sanitize_address, no_sanitize_thread, noinline))
-#endif
+#define PAGE ((size_t)4096)
 
 /* Only ever 0, but the compiler does not know. */
 static volatile unsigned char nothing;
@@ -25,13 +21,13 @@ static uint64_t faults_so_far(void)
     return (uint64_t)usage.ru_minflt + (uint64_t)usage.ru_majflt;
 }
 
-UNINSTRUMENTED static void write_pages(unsigned char *base, size_t size_bytes)
+ZF_UNINSTRUMENTED static void write_pages(unsigned char *base, size_t size_bytes)
 {
     for (size_t offset = 0; offset < size_bytes; offset += PAGE)
-        __atomic_fetch_or(base + offset, nothing, __ATOMIC_RELAXED);
+        __atomic_fetch_add(base + offset, nothing, __ATOMIC_RELAXED);
 }
 
-UNINSTRUMENTED static void read_pages(const volatile unsigned char *base, size_t size_bytes)
+ZF_UNINSTRUMENTED static void read_pages(const volatile unsigned char *base, size_t size_bytes)
 {
     for (size_t offset = 0; offset < size_bytes; offset += PAGE)
         (void)base[offset];

@@ -17,7 +17,7 @@
 #include "os/os.h"
 #include "support/needs.h"
 #include "support/pages.h"
-#include "warmup/warmup.h"
+#include "warmup/run.h"
 
 #define PAGE ((size_t)4096)
 #define MIB ((size_t)1 << 20)
@@ -154,6 +154,25 @@ static void without_both_the_pages_are_touched(void **state)
     assert_warmed_by(WARMUP_METHOD_TOUCH, -ENODATA);
 }
 
+/* A load before the write would be a fault of its own, and so would a write that goes elsewhere. */
+static void a_touch_faults_once_per_page_and_keeps_content(void **state)
+{
+    struct zf_region region = create(WARMUP_OFF);
+    unsigned char *bytes = region.base;
+    struct zf_os_counters before, after;
+    (void)state;
+    bytes[0] = 77;
+    zf_warmup_touch(bytes, PAGE, PAGE);
+    zf_os_counters(&before);
+    zf_warmup_touch(bytes, region.size_bytes, PAGE);
+    zf_os_counters(&after);
+    assert_int_equal(after.faults_minor - before.faults_minor, region.size_bytes / PAGE - 1);
+    assert_int_equal(bytes[0], 77);
+    assert_int_equal(bytes[PAGE], 0);
+    assert_int_equal(faults_of_writing(bytes, region.size_bytes), 0);
+    zf_region_destroy(&region);
+}
+
 static void memory_that_is_short_is_not_answered_by_touching(void **state)
 {
     struct zf_region region = create(WARMUP_OFF);
@@ -255,6 +274,8 @@ int main(void)
         cmocka_unit_test_teardown(a_populate_that_is_refused_is_replaced, give_back_the_kernel),
         cmocka_unit_test_teardown(a_populate_that_lies_is_found_out, give_back_the_kernel),
         cmocka_unit_test_teardown(without_both_the_pages_are_touched, give_back_the_kernel),
+        cmocka_unit_test_teardown(a_touch_faults_once_per_page_and_keeps_content,
+                                  give_back_the_kernel),
         cmocka_unit_test_teardown(memory_that_is_short_is_not_answered_by_touching,
                                   give_back_the_kernel),
         cmocka_unit_test_teardown(broken_memory_is_reported_as_such, give_back_the_kernel),
