@@ -3,10 +3,10 @@
  *
  * Three ways to make pages present and writable, each tried when the one before is unknown or
  * refused, or claimed success and the page map says otherwise (user-mode emulators do): the
- * kernel's populate, mlock, and a write to each page. The write is an atomic add of nothing, because
- * other threads may already use the arena; it must not be a plain store, nor an operation that the
- * compiler can prove to change nothing and drop. Every step is chunked, so that the address space's
- * lock is held briefly and the caller can stop. See madvise(2), mlock(2).
+ * kernel's populate, mlock, and a write to each page. The write is an atomic add of nothing,
+ * because other threads may already use the arena; it must not be a plain store, nor an operation
+ * that the compiler can prove to change nothing and drop. Every step is chunked, so that the
+ * address space's lock is held briefly and the caller can stop. See madvise(2), mlock(2).
  */
 #include <errno.h>
 
