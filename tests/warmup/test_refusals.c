@@ -16,8 +16,8 @@
 #include "warmup/warmup.h"
 
 #define PAGE ((size_t)4096)
-#define MIB ((size_t)1 << 20)
-#define SIZE_BYTES (4 * MIB)
+#define HUGE_PAGE (16 * PAGE)
+#define SIZE_BYTES (4 * HUGE_PAGE)
 
 static struct zf_warmup_wishes everything(enum warmup_wish wish)
 {
@@ -25,10 +25,12 @@ static struct zf_warmup_wishes everything(enum warmup_wish wish)
         .bind = wish, .huge_pages = wish, .lock = wish, .fork = WARMUP_FORK_EXCLUDE, .node = 0};
 }
 
+/* Small huge pages, so that all of this is quick. */
 static int reset(void **state)
 {
     (void)state;
     fake_os_reset();
+    fake_os.huge_page_bytes = HUGE_PAGE;
     return 0;
 }
 
@@ -45,7 +47,7 @@ static int create(struct zf_region *region, const struct zf_warmup_wishes *wishe
 
 static struct warmup_report warm(struct zf_region *region, const struct zf_warmup_wishes *wishes)
 {
-    struct warmup_options options = {.struct_size = sizeof options, .chunk_bytes = MIB};
+    struct warmup_options options = {.struct_size = sizeof options, .chunk_bytes = HUGE_PAGE};
     struct warmup_report report;
     memset(&report, 0xee, sizeof report);
     int rc = zf_warmup_region(region, wishes, &options, &report);
@@ -108,7 +110,7 @@ static void refuse_and_recover(unsigned call, int error, enum warmup_wish wish)
     struct zf_region region;
     struct warmup_report report;
     int rc;
-    fake_os_reset();
+    (void)reset(NULL);
     fake_os.fail_call = call;
     fake_os.fail_error = error;
     rc = create(&region, &wishes);
@@ -179,7 +181,7 @@ static void a_refused_wish_is_reported_and_a_refused_must_fails(void **state)
             struct zf_warmup_wishes wishes = everything(wish);
             struct zf_region region;
             struct warmup_report report;
-            fake_os_reset();
+            (void)reset(NULL);
             fake_os.refuse[expected->call] = expected->error;
             assert_int_equal(create(&region, &wishes), 0);
             report = warm(&region, &wishes);
