@@ -25,7 +25,8 @@ size_t zf_os_huge_page_bytes(void);
 
 /* ------------------------------------------------------------------------------- address ranges */
 
-/* Reserve addresses, none of them usable, aligned to a power of two >= the page size.
+/* Reserve addresses, none of them usable, aligned to a power of two >= the page size. Nothing
+ * usable lies right behind them.
  * -ENOMEM no address space, or too many ranges. */
 int zf_os_reserve(size_t size_bytes, size_t alignment, void **base);
 

@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 
 #include "os/os.h"
@@ -168,7 +169,7 @@ static void without_pagemap_scan_huge_and_locked_bytes_come_from_smaps(void **st
     assert_int_equal(zf_os_reserve(2 * huge, huge, &base), 0);
     assert_int_equal(zf_os_commit(base, 2 * huge), 0);
     assert_int_equal(zf_os_advise(base, 2 * huge, ZF_OS_HUGE_WISHED), 0);
-    assert_int_equal(zf_os_populate(base, 2 * huge), 0);
+    (void)faults_of_writing(base, 2 * huge);
     assert_int_equal(zf_os_lock(base, huge), 0);
     kernel.ioctl_error = EINVAL;
 
@@ -178,6 +179,31 @@ static void without_pagemap_scan_huge_and_locked_bytes_come_from_smaps(void **st
     assert_int_equal(zf_os_locked_bytes(base, 2 * huge, &locked_bytes), 0);
     assert_int_equal(locked_bytes, huge);
     assert_int_equal(zf_os_release(base, 2 * huge), 0);
+}
+
+/* Two ranges made one after the other lie side by side. */
+static void without_pagemap_scan_a_cold_neighbour_does_not_matter(void **state)
+{
+    size_t huge = zf_os_huge_page_bytes();
+    struct zf_os_residency residency;
+    void *warm, *cold;
+    (void)state;
+    need("transparent huge pages", huge != 0, "this kernel has none");
+    assert_int_equal(zf_os_reserve(2 * huge, PAGE, &cold), 0);
+    assert_int_equal(zf_os_reserve(2 * huge, huge, &warm), 0);
+    assert_int_equal(zf_os_commit(cold, 2 * huge), 0);
+    assert_int_equal(zf_os_commit(warm, 2 * huge), 0);
+    assert_int_equal(zf_os_advise(cold, 2 * huge, ZF_OS_HUGE_WISHED), 0);
+    assert_int_equal(zf_os_advise(warm, 2 * huge, ZF_OS_HUGE_WISHED), 0);
+    (void)faults_of_writing(warm, 2 * huge);
+    kernel.ioctl_error = ENOTTY;
+    assert_int_equal(zf_os_residency(warm, 2 * huge, &residency), 0);
+    assert_int_equal(residency.present_bytes, 2 * huge);
+    assert_int_equal(residency.huge_bytes, 2 * huge);
+    assert_int_equal(zf_os_residency(cold, 2 * huge, &residency), 0);
+    assert_int_equal(residency.present_bytes, 0);
+    assert_int_equal(zf_os_release(warm, 2 * huge), 0);
+    assert_int_equal(zf_os_release(cold, 2 * huge), 0);
 }
 
 static void without_pagemap_mincore_tells_presence(void **state)
@@ -223,14 +249,15 @@ static void unknown_advice_is_told_from_refused_advice(void **state)
     kernel.unknown_advice = 25;
     assert_int_equal(zf_os_advise(base, PAGES * PAGE, ZF_OS_HUGE_COLLAPSE), -EOPNOTSUPP);
 
+    /* Advice that every kernel knows. */
     kernel.unknown_advice = 0;
-    kernel.refused_advice = 23;
+    kernel.refused_advice = MADV_DONTFORK;
     kernel.refusal = EINVAL;
-    assert_int_equal(zf_os_populate(base, PAGES * PAGE), -EINVAL);
-    kernel.refusal = EHWPOISON;
-    assert_int_equal(zf_os_populate(base, PAGES * PAGE), -EHWPOISON);
+    assert_int_equal(zf_os_advise(base, PAGES * PAGE, ZF_OS_FORK_EXCLUDE), -EINVAL);
+    kernel.refusal = ENOMEM;
+    assert_int_equal(zf_os_advise(base, PAGES * PAGE, ZF_OS_FORK_EXCLUDE), -ENOMEM);
     kernel.refusal = ENOSYS;
-    assert_int_equal(zf_os_populate(base, PAGES * PAGE), -EOPNOTSUPP);
+    assert_int_equal(zf_os_advise(base, PAGES * PAGE, ZF_OS_FORK_EXCLUDE), -EOPNOTSUPP);
     destroy(base);
 }
 
@@ -288,6 +315,8 @@ int main(void)
         cmocka_unit_test_teardown(without_pagemap_scan_absent_pages_are_seen_page_by_page,
                                   give_back_the_kernel),
         cmocka_unit_test_teardown(without_pagemap_scan_huge_and_locked_bytes_come_from_smaps,
+                                  give_back_the_kernel),
+        cmocka_unit_test_teardown(without_pagemap_scan_a_cold_neighbour_does_not_matter,
                                   give_back_the_kernel),
         cmocka_unit_test_teardown(without_pagemap_mincore_tells_presence, give_back_the_kernel),
         cmocka_unit_test_teardown(without_proc_huge_and_locked_bytes_are_not_made_up,

@@ -77,7 +77,7 @@ static void residency_sees_pages_that_were_taken_away(void **state)
 {
     unsigned char *base = create();
     (void)state;
-    assert_int_equal(zf_os_populate(base, PAGES * PAGE), 0);
+    (void)faults_of_writing(base, PAGES * PAGE);
     assert_int_equal(ask(base, PAGES).present_bytes, PAGES * PAGE);
     assert_int_equal(madvise(base + 10 * PAGE, 3 * PAGE, MADV_DONTNEED), 0);
     assert_int_equal(ask(base, PAGES).present_bytes, (PAGES - 3) * PAGE);
@@ -90,7 +90,7 @@ static void locked_bytes_are_counted_across_mappings(void **state)
     unsigned char *base = create();
     size_t locked_bytes = 1;
     (void)state;
-    assert_int_equal(zf_os_populate(base, PAGES * PAGE), 0);
+    (void)faults_of_writing(base, PAGES * PAGE);
     assert_int_equal(zf_os_locked_bytes(base, PAGES * PAGE, &locked_bytes), 0);
     assert_int_equal(locked_bytes, 0);
     assert_int_equal(zf_os_lock(base + 100 * PAGE, 50 * PAGE), 0);
@@ -128,7 +128,7 @@ static void huge_bytes_count_whole_and_cut_huge_pages(void **state)
     assert_int_equal(zf_os_advise(base, 2 * huge, ZF_OS_HUGE_WISHED), 0);
     assert_int_equal(zf_os_advise((unsigned char *)base + 2 * huge, 2 * huge, ZF_OS_HUGE_FROZEN),
                      0);
-    assert_int_equal(zf_os_populate(base, 4 * huge), 0);
+    (void)faults_of_writing(base, 4 * huge);
 
     assert_int_equal(zf_os_residency(base, 4 * huge, &residency), 0);
     assert_true(residency.huge_known);

@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Write to every page of a range, keeping its content; the faults that this thread takes, by
+/* Write to the last byte of every page of a range; the faults that this thread takes, by
  * getrusage. Sanitizers do not see these writes, so that their shadow memory is not counted. */
 uint64_t faults_of_writing(void *base, size_t size_bytes);
 

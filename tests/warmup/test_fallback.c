@@ -12,8 +12,10 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 
+#include "base/sanitize.h"
 #include "os/os.h"
 #include "support/needs.h"
 #include "support/pages.h"
@@ -154,6 +156,26 @@ static void without_both_the_pages_are_touched(void **state)
     assert_warmed_by(WARMUP_METHOD_TOUCH, -ENODATA);
 }
 
+ZF_UNINSTRUMENTED static void add_one(unsigned char *byte)
+{
+    __atomic_fetch_add(byte, 1, __ATOMIC_RELAXED);
+}
+
+/* Faults that one atomic operation on a fresh page takes on this machine. */
+static uint64_t faults_of_adding(void)
+{
+    struct zf_os_counters before, after;
+    unsigned char *page =
+        mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    assert_ptr_not_equal(page, MAP_FAILED);
+    zf_os_counters(&after);
+    zf_os_counters(&before);
+    add_one(page);
+    zf_os_counters(&after);
+    assert_int_equal(munmap(page, PAGE), 0);
+    return after.faults_minor - before.faults_minor;
+}
+
 /* A load before the write would be a fault of its own, and so would a write that goes elsewhere. */
 static void a_touch_faults_once_per_page_and_keeps_content(void **state)
 {
@@ -161,6 +183,7 @@ static void a_touch_faults_once_per_page_and_keeps_content(void **state)
     unsigned char *bytes = region.base;
     struct zf_os_counters before, after;
     (void)state;
+    need("atomic operations", faults_of_adding() == 1, "this emulator reads before it writes");
     bytes[0] = 77;
     zf_warmup_touch(bytes, PAGE, PAGE);
     zf_os_counters(&before);
@@ -250,7 +273,8 @@ static void a_collapse_that_fails_decides_over_a_requirement_only(void **state)
     need("transparent huge pages", zf_os_huge_page_bytes() != 0, "this kernel has none");
     region = create(WARMUP_PREFER);
     assert_int_equal(zf_os_advise(region.base, region.size_bytes, ZF_OS_HUGE_FROZEN), 0);
-    assert_int_equal(zf_os_populate(region.base, region.size_bytes), 0);
+    (void)faults_of_writing(region.base, region.size_bytes);
+    need("collapse", madvise(NULL, 0, COLLAPSE) == 0, "this kernel has no MADV_COLLAPSE");
     kernel.collapse_error = EINVAL;
 
     report = warm(&region, wishes_of(WARMUP_PREFER, WARMUP_OFF));

@@ -12,7 +12,7 @@
 #include <errno.h>
 #include <stdio.h>
 
-#include "os/os.h"
+#include "support/pages.h"
 #include "warmup/warmup.h"
 
 #define PAGE ((size_t)4096)
@@ -107,7 +107,7 @@ static void half_of_a_region_needs_only_the_other_half(void **state)
     struct zf_region region = create(2 * MIB);
     struct warmup_report report;
     (void)state;
-    assert_int_equal(zf_os_populate(region.base, MIB + 64 * PAGE), 0);
+    (void)faults_of_writing(region.base, MIB + 64 * PAGE);
     report = warm_on("starved", &region);
     assert_int_equal(report.result, 0);
     assert_int_equal(report.proven, 1);

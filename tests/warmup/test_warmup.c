@@ -212,7 +212,8 @@ static void every_wish_is_reported_as_found(void **state)
     struct warmup_report report = warm(&region, &plain);
     (void)state;
     assert_proven(&report);
-    assert_int_equal(report.method, WARMUP_METHOD_POPULATE_WRITE);
+    assert_int_equal(report.method, madvise(NULL, 0, 23) == 0 ? WARMUP_METHOD_POPULATE_WRITE
+                                                              : WARMUP_METHOD_MLOCK);
     assert_granted(&report.lock);
     assert_int_equal(report.lock.granted_bytes, MIB);
     assert_true(region.locked);
@@ -435,7 +436,8 @@ static void a_second_warmup_repairs_what_a_fork_made_cold(void **state)
     report = warm(&region, &wishes);
     assert_proven(&report);
     child = fork_holder(&end);
-    assert_int_equal(faults_of_writing(region.base, MIB), MIB / PAGE);
+    /* The stack was shared too. */
+    assert_in_range(faults_of_writing(region.base, MIB), MIB / PAGE, MIB / PAGE + 2);
 
     report = warm(&region, &wishes);
 

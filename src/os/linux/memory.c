@@ -2,7 +2,9 @@
  * Address ranges on Linux: reserve, commit, populate, lock, advise, place.
  *
  * A range is one private anonymous mapping, born without access and opened by commit. Without
- * MAP_NORESERVE, so that the kernel's commit limit refuses here and not at the first touch. mlock
+ * MAP_NORESERVE, so that the kernel's commit limit refuses here and not at the first touch. A page
+ * without access behind it keeps it a mapping of its own: the kernel merges neighbours, and smaps
+ * would then answer for both. mlock
  * and mbind are called by number: AddressSanitizer replaces libc's mlock by a stub that does
  * nothing, and libnuma hands memory out even when the bind failed. Whether madvise's EINVAL means
  * "unknown" or "refused" is asked with an empty range, which checks the advice alone. What is
@@ -72,14 +74,15 @@ size_t zf_os_huge_page_bytes(void)
 int zf_os_reserve(size_t size_bytes, size_t alignment, void **base)
 {
     size_t page_bytes = zf_os_page_bytes();
-    size_t slack_bytes, total_bytes, head_bytes, tail_bytes;
+    size_t slack_bytes, guarded_bytes, total_bytes, head_bytes, tail_bytes;
     unsigned char *start;
     ZF_ASSERT(base != NULL);
     ZF_ASSERT(size_bytes != 0 && size_bytes % page_bytes == 0);
     ZF_ASSERT(zf_is_power_of_two(alignment) && alignment >= page_bytes);
     *base = NULL;
     slack_bytes = alignment - page_bytes;
-    if (__builtin_add_overflow(size_bytes, slack_bytes, &total_bytes))
+    if (__builtin_add_overflow(size_bytes, page_bytes, &guarded_bytes) ||
+        __builtin_add_overflow(guarded_bytes, slack_bytes, &total_bytes))
         return -ENOMEM;
     start = mmap(NULL, total_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (start == MAP_FAILED)
@@ -92,8 +95,9 @@ int zf_os_reserve(size_t size_bytes, size_t alignment, void **base)
     if (head_bytes != 0)
         munmap(start, head_bytes);
     if (tail_bytes != 0)
-        munmap(start + head_bytes + size_bytes, tail_bytes);
+        munmap(start + head_bytes + guarded_bytes, tail_bytes);
     *base = start + head_bytes;
+    (void)madvise(start + head_bytes + size_bytes, page_bytes, MADV_DONTFORK);
     ZF_ASSERT((uintptr_t)*base % alignment == 0);
     return 0;
 }
@@ -107,7 +111,7 @@ int zf_os_commit(void *base, size_t size_bytes)
 int zf_os_release(void *base, size_t size_bytes)
 {
     ZF_ASSERT(is_page_range(base, size_bytes));
-    return munmap(base, size_bytes) == 0 ? 0 : -errno;
+    return munmap(base, size_bytes + zf_os_page_bytes()) == 0 ? 0 : -errno;
 }
 
 int zf_os_name(void *base, size_t size_bytes, const char *name)

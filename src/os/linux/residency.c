@@ -2,11 +2,12 @@
  * Which pages of a range are there, huge, locked: asked of the page tables, best source first.
  *
  * PAGEMAP_SCAN (Linux 6.7) tells present, zero page and huge at once. Before it, the entries of
- * /proc/self/pagemap tell present, and smaps bounds what it can: it does not count the zero page,
- * and AnonHugePages is huge. Without /proc, mincore tells present alone. Locked is the VMA's flag
- * in smaps together with presence; smaps' own Locked line halves when a child shares the pages.
- * Every doubt is settled to the low side: what is reported is so. Nothing here touches a page of
- * the range. See ioctl_pagemap_scan(2), proc(5), mincore(2).
+ * /proc/self/pagemap tell present, and smaps corrects them: it does not count the zero page, and
+ * its AnonHugePages are huge. That is exact for a whole range, which is a mapping of its own; for a
+ * part of one, zero pages may count and huge pages may not. Without /proc, mincore tells present
+ * alone. Locked is the mapping's flag in smaps together with presence; smaps' own Locked line
+ * halves when a child shares the pages. Nothing here touches a page of the range.
+ * See ioctl_pagemap_scan(2), proc(5), mincore(2).
  */
 #include "os/os.h"
 
