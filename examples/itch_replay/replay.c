@@ -163,7 +163,6 @@ static int start_child(const struct mode *mode, const struct plan *plan, int fd,
                        pid_t *child)
 {
     static char self[] = "/proc/self/exe";
-    extern char **environ;
     posix_spawn_file_actions_t actions;
     char texts[6][64];
     char *argv[] = {self, texts[0], texts[1], texts[2], texts[3], texts[4], texts[5], NULL};
@@ -210,7 +209,7 @@ static int run_mode(const struct mode *mode, const struct plan *plan, int fd,
                     struct outcome *outcome)
 {
     int pipe_fds[2];
-    pid_t child;
+    pid_t child = -1;
     int rc;
     if (pipe2(pipe_fds, O_CLOEXEC) != 0)
         return complain(mode->name, strerror(errno));

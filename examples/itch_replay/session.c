@@ -168,7 +168,8 @@ static void write_status(struct market *market, uint32_t locate)
     uint8_t action[25] = {0};
     uint8_t short_sale[20] = {0};
     memcpy(action + sizeof(struct itch_header), &stock, sizeof stock);
-    memcpy(action + sizeof(struct itch_header) + sizeof stock, "T     ", 6);
+    memset(action + sizeof(struct itch_header) + sizeof stock, ' ', 6);
+    action[sizeof(struct itch_header) + sizeof stock] = 'T';
     write_message(market, action, 'H', locate);
     memcpy(short_sale + sizeof(struct itch_header), &stock, sizeof stock);
     short_sale[19] = '0';

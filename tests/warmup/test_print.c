@@ -57,9 +57,10 @@ static void find_line(const char *text, const char *title, char *line, size_t si
     const char *found;
     (void)snprintf(start, sizeof start, "\n  %s ", title);
     found = strstr(text, start);
-    if (found == NULL)
+    if (found != NULL)
+        (void)snprintf(line, size_bytes, "%.*s", (int)strcspn(found + 1, "\n"), found + 1);
+    else
         fail_msg("no line \"%s\" in:\n%s", title, text);
-    (void)snprintf(line, size_bytes, "%.*s", (int)strcspn(found + 1, "\n"), found + 1);
 }
 
 static void assert_line(const struct warmup_report *report, const char *title,
