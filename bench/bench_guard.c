@@ -123,11 +123,11 @@ static uint64_t end_nothing(struct hot_section *section)
 
 static void run_loads(void *context, size_t operations)
 {
-    const volatile uint64_t *head = hot_thread_view.ring_head;
+    const unsigned char *table = hot_thread_table;
     (void)context;
     for (size_t i = 0; i < operations; i++) {
-        uint64_t before = *head;
-        uint64_t moved = *head - before;
+        uint64_t before = hot_ring_head(table);
+        uint64_t moved = hot_ring_head(table) - before;
         BENCH_KEEP(moved);
     }
 }

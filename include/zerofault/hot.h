@@ -40,23 +40,47 @@ enum hot_source {
     HOT_SOURCE_NONE      /* never chosen: what an unattached thread answers */
 };
 
-/* What can go wrong in a hot section. */
+/* What can go wrong in a hot section, the gravest first: the order in which it is reported. */
 enum hot_kind {
-    HOT_FAULT = 0,    /* a page fault; with the ring: one taken by the program's own instruction */
-    HOT_KERNEL_FAULT, /* a page fault inside a system call (HOT_SOURCE_BOTH only) */
+    HOT_MISUSE = 0,   /* begin within itself, end without begin, or more sections than fit */
+    HOT_MAJOR_FAULT,  /* a page fault that waited for a device (rusage and both) */
+    HOT_FAULT,        /* a page fault; with the ring: one taken by the program's own instruction */
+    HOT_KERNEL_FAULT, /* a page fault inside a system call (both, or HOT_WATCH_KERNEL_FAULTS) */
     HOT_REFUSED,      /* an arena or a pool answered NULL */
-    HOT_MISUSE,       /* begin within itself, end without begin, or more sections than fit */
+    HOT_SYSTEM_CALL,  /* a system call (HOT_WATCH_SYSTEM_CALLS) */
+    HOT_SWITCH,       /* the thread gave up its CPU, waiting (HOT_WATCH_SWITCHES) */
+    HOT_PREEMPTION,   /* the thread lost its CPU to another (HOT_WATCH_SWITCHES) */
+    HOT_MIGRATION,    /* the section ended on another CPU (HOT_WATCH_MIGRATIONS) */
+    HOT_OVER_BUDGET,  /* it took longer than the section's budget_ns */
     HOT_KIND_COUNT
 };
 
-/* What happens at the end of a section that was not clean. Counting happens always. */
+/* What happens at the end of a section that was not clean; the graver includes the lesser. */
 enum hot_policy {
-    HOT_COUNT = 0, /* nothing more */
-    HOT_CALLBACK,  /* the section's hook is called once for each violation */
-    HOT_ABORT      /* a report on standard error, then abort() */
+    HOT_POLICY_DEFAULT = 0, /* of a kind: the section's policy; of a section: HOT_COUNT */
+    HOT_IGNORE,             /* the section counts as clean */
+    HOT_COUNT,              /* counted, and told by hot_section_end */
+    HOT_CALLBACK,           /* the section's hook is called once for each violation */
+    HOT_TRAP,               /* stop: a page fault at the faulting instruction (HOT_WATCH_TRAPS), any
+                               other kind at the end of the section; see docs/guard.md */
+    HOT_ABORT               /* a report on standard error, then abort() */
 };
 
+/* What a thread watches besides page faults; flags of hot_thread_options.watch. */
+enum hot_watch {
+    HOT_WATCH_SWITCHES = 1 << 0,      /* context switches, with the preempted bit */
+    HOT_WATCH_MIGRATIONS = 1 << 1,    /* CPU at begin against CPU at end */
+    HOT_WATCH_SYSTEM_CALLS = 1 << 2,  /* by Syscall User Dispatch */
+    HOT_WATCH_KERNEL_FAULTS = 1 << 3, /* with address, in the ring; needs privileges */
+    HOT_WATCH_CALL_CHAINS = 1 << 4,   /* who called the faulting instruction */
+    HOT_WATCH_TRAPS = 1 << 5          /* a signal at the faulting instruction, for HOT_TRAP */
+};
+#define HOT_WATCH_COUNT 6
+
 struct hot_section;
+
+/* Frames kept of a call chain. */
+#define HOT_FRAMES_MAX 32
 
 /* One violation, as a hook sees it. Valid during the call. */
 struct hot_violation {
@@ -69,9 +93,17 @@ struct hot_violation {
     uintptr_t instruction;     /* of the faulting instruction, or 0 when unknown */
     uint64_t time_ns;          /* CLOCK_MONOTONIC of the fault, or 0 when unknown */
     uint32_t thread_id;        /* kernel's id of the thread */
+    bool asynchronous;         /* a trap that came late: `instruction` is not where it stopped */
+    bool trapped;              /* the hook runs in the signal handler of a trap */
     const char *arena;         /* name of the arena that owns `address`, or NULL */
     size_t arena_offset_bytes; /* of `address` from the arena's first byte */
     size_t request_bytes;      /* HOT_REFUSED: what was asked for last */
+    long system_call;          /* HOT_SYSTEM_CALL: number of the first, else -1 */
+    uint64_t duration_ns;      /* HOT_OVER_BUDGET: how long it took */
+    uint32_t cpu_before;       /* HOT_MIGRATION */
+    uint32_t cpu_after;        /* HOT_MIGRATION */
+    size_t frame_count;        /* call chain, innermost first; 0 when unknown */
+    const uintptr_t *frames;   /* return addresses */
 };
 
 typedef void hot_hook(const struct hot_violation *violation, void *context);
@@ -84,9 +116,13 @@ struct hot_section {
     const char *name;
     const char *file;
     uint32_t line;
-    enum hot_policy policy;
-    hot_hook *hook;     /* for HOT_CALLBACK */
-    void *hook_context; /* handed to `hook` */
+    enum hot_policy policy;                   /* of every kind that has none of its own */
+    enum hot_policy policies[HOT_KIND_COUNT]; /* by kind */
+    hot_hook *hook;                           /* for HOT_CALLBACK and HOT_TRAP */
+    void *hook_context;                       /* handed to `hook` */
+    uint64_t budget_ns;                       /* longer is HOT_OVER_BUDGET; 0: any duration */
+    bool timed;                               /* keep a histogram of durations */
+    uint32_t reports_per_second;              /* hook calls at most, per thread; 0: no limit */
     /* -------------------------- the library's */
     uint32_t
         slot_bytes; /* offset of this section's slot in every thread's table; 0 until first used */
@@ -98,14 +134,15 @@ struct hot_section {
     }
 
 /* Sections that a process may use at one time; the next one is answered with HOT_MISUSE. */
-#define HOT_SECTIONS_MAX 255
+#define HOT_SECTIONS_MAX 254
 
 /* What a section has seen, all threads together. */
 struct hot_section_statistics {
     size_t struct_size;              /* filled by HOT_SECTION_STATISTICS_INIT */
     uint64_t entries;                /* begins */
     uint64_t dirty_entries;          /* ends that found a violation */
-    uint64_t counts[HOT_KIND_COUNT]; /* violations by kind */
+    uint64_t counts[HOT_KIND_COUNT]; /* violations by kind, ignored ones not */
+    uint64_t unreported;             /* violations that reports_per_second kept from the hook */
 };
 #define HOT_SECTION_STATISTICS_INIT                                                                \
     {                                                                                              \
@@ -117,6 +154,8 @@ struct hot_thread_options {
     size_t struct_size;     /* filled by HOT_THREAD_OPTIONS */
     enum hot_source source; /* HOT_SOURCE_AUTO falls back to rusage; the others fail when refused */
     size_t ring_bytes;      /* of records kept, in power-of-two pages; default 32 KiB */
+    uint32_t watch;         /* of enum hot_watch, as a wish: what is refused is in the report */
+    uint32_t required;      /* of enum hot_watch: what is refused fails the attach */
 };
 #define HOT_THREAD_OPTIONS(...)                                                                    \
     ((struct hot_thread_options){.struct_size = sizeof(struct hot_thread_options), __VA_ARGS__})
@@ -129,7 +168,9 @@ struct hot_thread_report {
     int ring_error;     /* 0, or -errno of the refused ring */
     const char *remedy; /* one static sentence, or NULL */
     bool self_tested;   /* a deliberate fault was seen, with its address where the source has one */
-    int lock_error;     /* 0, or -errno: the guard's own pages are warm but not locked */
+    uint32_t watched;   /* of enum hot_watch: what is granted */
+    int watch_errors[HOT_WATCH_COUNT]; /* by bit number: 0, or -errno of the refusal */
+    int lock_error; /* 0, or -errno: the guard's own pages are warm but not locked */
 };
 #define HOT_THREAD_REPORT_INIT                                                                     \
     {                                                                                              \
@@ -148,13 +189,30 @@ struct hot_slot {
 };
 #define HOT_SLOT_CLOSED UINT64_MAX
 
-/* Where the calling thread's ring head and slots are. A thread that is not attached points to a
- * table whose every slot sends it the long way. */
-struct hot_thread_view {
-    const volatile uint64_t *ring_head;
-    unsigned char *slots;
-};
-extern ZEROFAULT_API ZEROFAULT_THREAD_LOCAL struct hot_thread_view hot_thread_view;
+/* The calling thread's table of slots, with the control page of its ring right behind it, so that
+ * one address leads to both. A thread that is not attached points to a table whose every slot
+ * sends it the long way. */
+extern ZEROFAULT_API ZEROFAULT_THREAD_LOCAL unsigned char *hot_thread_table;
+
+#if defined(__x86_64__)
+#define HOT_TABLE_BYTES 8192 /* whole pages, and room for all slots */
+#else
+#define HOT_TABLE_BYTES 65536 /* pages may be that large */
+#endif
+#define HOT_RING_HEAD_BYTES (HOT_TABLE_BYTES + 1024) /* data_head in the control page */
+
+/* Define ZEROFAULT_HOT_OFF before including this, and begin and end leave no instruction behind. */
+#ifdef ZEROFAULT_HOT_OFF
+#define HOT_COMPILED_IN 0
+#else
+#define HOT_COMPILED_IN 1
+#endif
+
+/** Bytes that the thread's page faults have written to its ring. Latency hot. Since 0.1. */
+ZEROFAULT_INLINE uint64_t hot_ring_head(const unsigned char *table)
+{
+    return *(const volatile uint64_t *)(const volatile void *)(table + HOT_RING_HEAD_BYTES);
+}
 
 /** Where the section's slot is. Returns bytes. Latency hot. Threads any. Since 0.1. */
 ZEROFAULT_INLINE uint32_t hot_slot_bytes(const struct hot_section *section)
@@ -172,8 +230,8 @@ ZEROFAULT_COLD uint64_t hot_section_end_slow(struct hot_section *section);
  * Open a hot section on the calling thread.
  *
  * The first begin of a thread attaches it with the default options; the first begin of a section
- * gives it a slot. Opening a section that is open on this thread is counted as misuse; its ends
- * must match.
+ * gives it a slot. Opening a section that is open on this thread starts it anew; the end that is
+ * then one too many is counted as misuse.
  *
  * Returns  nothing
  * Latency  hot: loads and stores only, with the ring; two system calls per section with rusage
@@ -182,14 +240,18 @@ ZEROFAULT_COLD uint64_t hot_section_end_slow(struct hot_section *section);
  */
 ZEROFAULT_INLINE void hot_section_begin(struct hot_section *section)
 {
-    struct hot_slot *slot =
-        (struct hot_slot *)(void *)(hot_thread_view.slots + hot_slot_bytes(section));
-    if (ZEROFAULT_UNLIKELY(slot->section != section || slot->head != HOT_SLOT_CLOSED)) {
+    unsigned char *table;
+    struct hot_slot *slot;
+    if (!HOT_COMPILED_IN)
+        return;
+    table = hot_thread_table;
+    slot = (struct hot_slot *)(void *)(table + hot_slot_bytes(section));
+    if (ZEROFAULT_UNLIKELY(slot->section != section)) {
         hot_section_begin_slow(section);
         return;
     }
     __atomic_store_n(&slot->entries, slot->entries + 1, __ATOMIC_RELAXED);
-    slot->head = *hot_thread_view.ring_head;
+    slot->head = hot_ring_head(table);
     ZEROFAULT_COMPILER_FENCE();
 }
 
@@ -203,10 +265,14 @@ ZEROFAULT_INLINE void hot_section_begin(struct hot_section *section)
  */
 ZEROFAULT_INLINE uint64_t hot_section_end(struct hot_section *section)
 {
+    unsigned char *table;
     struct hot_slot *slot;
+    if (!HOT_COMPILED_IN)
+        return 0;
     ZEROFAULT_COMPILER_FENCE();
-    slot = (struct hot_slot *)(void *)(hot_thread_view.slots + hot_slot_bytes(section));
-    if (ZEROFAULT_UNLIKELY(slot->section != section || slot->head != *hot_thread_view.ring_head))
+    table = hot_thread_table;
+    slot = (struct hot_slot *)(void *)(table + hot_slot_bytes(section));
+    if (ZEROFAULT_UNLIKELY(slot->section != section || slot->head != hot_ring_head(table)))
         return hot_section_end_slow(section);
     slot->head = HOT_SLOT_CLOSED;
     return 0;
@@ -240,6 +306,39 @@ ZEROFAULT_API int hot_thread_attach(const struct hot_thread_options *options,
  * Since    0.1
  */
 ZEROFAULT_API void hot_thread_detach(void);
+
+/* -------------------------------------------------------------------------------- pause, switch */
+
+/**
+ * Begin a known exception inside hot sections, such as writing a log: until the matching
+ * hot_pause_end, nothing that happens on this thread counts in the sections that are open.
+ *
+ * Pauses nest. Sections opened inside a pause count for themselves as ever.
+ *
+ * Returns  nothing
+ * Latency  warm: O(sections in use), no system call with the ring alone
+ * Threads  each for itself
+ * Since    0.1
+ */
+ZEROFAULT_API void hot_pause_begin(void);
+
+/** End what hot_pause_begin began. Returns nothing. Latency warm. Threads itself. Since 0.1. */
+ZEROFAULT_API void hot_pause_end(void);
+
+/**
+ * Switch all guards of the process off, or on again.
+ *
+ * While off, begin and end do nothing but find that out, at the cost of a call; a section open at
+ * that moment ends as it would have. While on, the switch costs nothing: it works through the
+ * comparison that begin and end make anyway. To have no trace of the guard at all, compile with
+ * ZEROFAULT_HOT_OFF.
+ *
+ * Returns  nothing
+ * Latency  warm: O(threads), takes a lock that begin and end never take
+ * Threads  any
+ * Since    0.1
+ */
+ZEROFAULT_API void hot_switch(bool on);
 
 /* -------------------------------------------------------------------------------------- queries */
 
@@ -284,6 +383,18 @@ ZEROFAULT_API size_t hot_sections_open(void);
  */
 ZEROFAULT_API int hot_section_stats(const struct hot_section *section,
                                     struct hot_section_statistics *stats);
+
+/**
+ * Add up the durations of a section's entries on all threads, those that have exited included.
+ *
+ * Returns  0; -EINVAL an argument is NULL; -ENODATA the section is not timed or was never entered
+ * Latency  warm: O(threads), takes a lock that begin and end never take
+ * Threads  any; an entry under way may be missing
+ * Since    0.1
+ */
+struct hot_histogram;
+ZEROFAULT_API int hot_section_durations(const struct hot_section *section,
+                                        struct hot_histogram *durations);
 
 /**
  * Print one violation for people: section, kind, address, arena, offset, instruction.

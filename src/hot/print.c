@@ -24,19 +24,19 @@ const char *hot_source_name(enum hot_source source)
 
 const char *hot_kind_name(enum hot_kind kind)
 {
-    switch (kind) {
-    case HOT_FAULT:
-        return "page fault";
-    case HOT_KERNEL_FAULT:
-        return "page fault in a system call";
-    case HOT_REFUSED:
-        return "refused allocation";
-    case HOT_MISUSE:
-        return "misuse";
-    case HOT_KIND_COUNT:
-        break;
-    }
-    return "unknown";
+    static const char *const names[HOT_KIND_COUNT] = {
+        [HOT_MISUSE] = "misuse",
+        [HOT_MAJOR_FAULT] = "major page fault",
+        [HOT_FAULT] = "page fault",
+        [HOT_KERNEL_FAULT] = "page fault in a system call",
+        [HOT_REFUSED] = "refused allocation",
+        [HOT_SYSTEM_CALL] = "system call",
+        [HOT_SWITCH] = "context switch",
+        [HOT_PREEMPTION] = "preemption",
+        [HOT_MIGRATION] = "migration to another CPU",
+        [HOT_OVER_BUDGET] = "over budget",
+    };
+    return (unsigned)kind < HOT_KIND_COUNT ? names[kind] : "unknown";
 }
 
 static void print_what(const struct hot_violation *violation, FILE *stream)
@@ -66,6 +66,12 @@ static void print_where(const struct hot_violation *violation, FILE *stream)
                 violation->time_ns / 1000000000u, violation->time_ns % 1000000000u);
     if (violation->kind == HOT_REFUSED)
         fprintf(stream, "    last request: %zu bytes\n", violation->request_bytes);
+    if (violation->kind == HOT_OVER_BUDGET)
+        fprintf(stream, "    took %" PRIu64 " ns, the budget is %" PRIu64 " ns\n",
+                violation->duration_ns, violation->section->budget_ns);
+    if (violation->kind == HOT_MIGRATION)
+        fprintf(stream, "    from CPU %" PRIu32 " to CPU %" PRIu32 "\n", violation->cpu_before,
+                violation->cpu_after);
 }
 
 int hot_violation_print(const struct hot_violation *violation, FILE *stream)

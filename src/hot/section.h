@@ -8,6 +8,10 @@
 
 #include "hot/thread.h"
 
+/* Send the end of an open section the long way, where pending violations and exclusions are
+ * looked at. */
+struct zf_hot_tally *zf_hot_force(struct zf_hot_thread *thread, uint32_t index);
+
 /* Note a violation inside an open section; its end will find it. */
 void zf_hot_raise(struct zf_hot_thread *thread, uint32_t index, enum hot_kind kind);
 

@@ -5,6 +5,7 @@
  */
 #include "hot/table.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/assert.h"
@@ -12,12 +13,14 @@
 
 struct row {
     const struct hot_section *section;
-    struct hot_section_statistics retired; /* counts of threads that are gone */
+    struct hot_section_statistics retired;   /* counts of threads that are gone */
+    struct hot_histogram *retired_durations; /* theirs too; NULL while there are none */
 };
 
 static struct row rows[ZF_HOT_SLOTS];
 static uint32_t rows_end = 1; /* 0 is nobody's */
 static struct zf_hot_thread *threads;
+static bool switched_off;
 
 static uint64_t read_counter(const uint64_t *counter)
 {
@@ -77,8 +80,9 @@ static void add_thread(struct hot_section_statistics *sum, const struct zf_hot_t
                        uint32_t index)
 {
     const struct zf_hot_tally *tally = &thread->tallies[index];
-    sum->entries += read_counter(&thread->slots[index].entries);
+    sum->entries += read_counter(&zf_hot_slot(thread, index)->entries);
     sum->dirty_entries += read_counter(&tally->dirty_entries);
+    sum->unreported += read_counter(&tally->unreported);
     for (int kind = 0; kind < HOT_KIND_COUNT; ++kind)
         sum->counts[kind] += read_counter(&tally->counts[kind]);
 }
@@ -92,12 +96,24 @@ static void unlink_thread(const struct zf_hot_thread *thread)
     *link = thread->next;
 }
 
+static void retire_durations(struct row *row, const struct hot_histogram *durations)
+{
+    if (durations == NULL)
+        return;
+    if (row->retired_durations == NULL)
+        row->retired_durations = calloc(1, sizeof *row->retired_durations);
+    if (row->retired_durations != NULL)
+        hot_histogram_merge(row->retired_durations, durations);
+}
+
 void zf_hot_table_remove(struct zf_hot_thread *thread)
 {
     zf_os_table_lock();
     unlink_thread(thread);
-    for (uint32_t index = 1; index < rows_end; ++index)
+    for (uint32_t index = 1; index < rows_end; ++index) {
         add_thread(&rows[index].retired, thread, index);
+        retire_durations(&rows[index], thread->tallies[index].durations);
+    }
     zf_os_table_unlock();
 }
 
@@ -123,11 +139,51 @@ void zf_hot_table_sum(const struct hot_section *section, uint32_t index,
     zf_os_table_unlock();
 }
 
+void zf_hot_table_durations(const struct hot_section *section, uint32_t index,
+                            struct hot_histogram *into)
+{
+    ZF_ASSERT(index < ZF_HOT_SLOTS);
+    zf_os_table_lock();
+    if (index != 0 && rows[index].section == section) {
+        if (rows[index].retired_durations != NULL)
+            hot_histogram_merge(into, rows[index].retired_durations);
+        for (const struct zf_hot_thread *thread = threads; thread != NULL; thread = thread->next)
+            if (thread->tallies[index].durations != NULL)
+                hot_histogram_merge(into, thread->tallies[index].durations);
+    }
+    zf_os_table_unlock();
+}
+
+bool zf_hot_table_is_on(void)
+{
+    return !__atomic_load_n(&switched_off, __ATOMIC_RELAXED);
+}
+
+/* A slot without its section sends begin the long way, which asks the switch; while on, nobody
+ * has to. */
+static void hide_sections(struct zf_hot_thread *thread)
+{
+    for (uint32_t index = 1; index < rows_end; ++index)
+        __atomic_store_n(&zf_hot_slot(thread, index)->section, NULL, __ATOMIC_RELAXED);
+}
+
+void hot_switch(bool on)
+{
+    zf_os_table_lock();
+    __atomic_store_n(&switched_off, !on, __ATOMIC_RELAXED);
+    for (struct zf_hot_thread *thread = threads; thread != NULL && !on; thread = thread->next)
+        hide_sections(thread);
+    zf_os_table_unlock();
+}
+
 void zf_hot_table_forget(void)
 {
     zf_os_table_lock();
     threads = NULL;
-    for (uint32_t index = 1; index < rows_end; ++index)
+    for (uint32_t index = 1; index < rows_end; ++index) {
         memset(&rows[index].retired, 0, sizeof rows[index].retired);
+        if (rows[index].retired_durations != NULL)
+            memset(rows[index].retired_durations, 0, sizeof *rows[index].retired_durations);
+    }
     zf_os_table_unlock();
 }

@@ -34,6 +34,13 @@ void zf_hot_table_misuse(uint32_t index);
 void zf_hot_table_sum(const struct hot_section *section, uint32_t index,
                       struct hot_section_statistics *sum);
 
+/* Merge the durations of all threads for one number. */
+void zf_hot_table_durations(const struct hot_section *section, uint32_t index,
+                            struct hot_histogram *into);
+
+/* Are the guards of the process switched on? */
+bool zf_hot_table_is_on(void);
+
 /* In a child of fork: no thread but the caller exists, and nothing was counted yet. */
 void zf_hot_table_forget(void);
 

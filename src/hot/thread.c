@@ -2,10 +2,10 @@
  * Attaching a thread to its guard, and all the ways in which that ends: detach, thread exit,
  * fork.
  *
- * The invariant: the calling thread's view (the two pointers that begin and end follow) points
- * either to a complete guard or to the table of slots that belong to nobody, where every begin
- * and end takes the long way. A guard is put in view only after its ring is open and its memory
- * is warm, and it is trusted only after a deliberate fault was seen.
+ * The invariant: the calling thread's table points either to a complete guard or to the table of
+ * slots that belong to nobody, where every begin and end takes the long way. A guard is put in
+ * view only after its ring is open and its memory is warm, and it is trusted only after a
+ * deliberate fault was seen.
  */
 #include "hot/thread.h"
 
@@ -14,22 +14,30 @@
 
 #include "base/arith.h"
 #include "base/options.h"
+#include "hot/durations.h"
 #include "hot/section.h"
 #include "hot/table.h"
+#include "hot/watch.h"
 
 #define DEFAULT_RING_BYTES (32u << 10) /* 819 faults: far more than a section should ever see */
 #define RING_BYTES_MAX (64u << 20)
 
-static const uint64_t nobodys_head = 0;
-static struct hot_slot nobodys_slots[ZF_HOT_SLOTS];
+/* The table of a thread without a guard: slots that are nobody's, and a head that never moves. */
+static _Alignas(64) unsigned char nobodys_table[HOT_RING_HEAD_BYTES + sizeof(uint64_t)];
 
-ZEROFAULT_THREAD_LOCAL struct hot_thread_view hot_thread_view = {&nobodys_head,
-                                                                 (unsigned char *)nobodys_slots};
+ZEROFAULT_THREAD_LOCAL unsigned char *hot_thread_table = nobodys_table;
+
+static_assert(ZF_HOT_SLOTS * sizeof(struct hot_slot) <= HOT_TABLE_BYTES,
+              "every slot has its place");
+static_assert(HOT_RING_HEAD_BYTES == HOT_TABLE_BYTES + ZF_OS_FAULT_RING_HEAD_BYTES,
+              "the ring's head is where the inline functions look for it");
 
 /* Outside of the guard's own memory, which a child of fork finds wiped. */
 static ZEROFAULT_THREAD_LOCAL struct zf_hot_thread *self;
-static ZEROFAULT_THREAD_LOCAL size_t self_bytes;
+static ZEROFAULT_THREAD_LOCAL unsigned char *self_range;
+static ZEROFAULT_THREAD_LOCAL size_t self_range_bytes;
 static ZEROFAULT_THREAD_LOCAL int self_ring_handle = -1;
+static ZEROFAULT_THREAD_LOCAL int self_switch_handle = -1;
 
 /* ------------------------------------------------------------------------------------ tripwire */
 
@@ -44,7 +52,7 @@ static void on_refused(struct zf_tripwire *tripwire, size_t request_bytes)
 {
     struct zf_hot_thread *thread = of_tripwire(tripwire);
     for (uint32_t index = 1; index < zf_hot_table_end(); ++index)
-        if (thread->slots[index].head != HOT_SLOT_CLOSED) {
+        if (zf_hot_is_open(thread, index)) {
             thread->tallies[index].request_bytes = request_bytes;
             zf_hot_raise(thread, index, HOT_REFUSED);
         }
@@ -61,32 +69,33 @@ static bool is_armed(struct zf_tripwire *tripwire)
 static void put_in_view(struct zf_hot_thread *thread)
 {
     self = thread;
-    self_bytes = thread->size_bytes;
+    self_range = thread->table;
+    self_range_bytes = thread->range_bytes;
     self_ring_handle = zf_hot_has_ring(thread) ? thread->ring.handle : -1;
-    hot_thread_view.ring_head = zf_hot_has_ring(thread) ? thread->ring.head : &nobodys_head;
-    hot_thread_view.slots = (unsigned char *)thread->slots;
+    self_switch_handle = zf_hot_watches(thread, HOT_WATCH_SWITCHES) ? thread->switches.handle : -1;
+    hot_thread_table = thread->table;
     zf_tripwire = &thread->tripwire;
 }
 
 static void put_out_of_view(void)
 {
-    hot_thread_view.ring_head = &nobodys_head;
-    hot_thread_view.slots = (unsigned char *)nobodys_slots;
+    hot_thread_table = nobodys_table;
     zf_tripwire = NULL;
     self = NULL;
 }
 
 /* In a child of fork: the guard's memory is zeros (or a copy, where the system cannot wipe), the
- * ring is not mapped, its handle still is the parent's. */
+ * rings are not mapped, their handles still are the parent's. */
 static void forget_inherited(void)
 {
-    struct zf_hot_thread *thread = self;
-    if (thread == NULL)
+    if (self == NULL)
         return;
     put_out_of_view();
     if (self_ring_handle >= 0)
-        zf_os_fault_ring_abandon(self_ring_handle);
-    (void)zf_os_release(thread, self_bytes);
+        zf_os_ring_abandon(self_ring_handle);
+    if (self_switch_handle >= 0)
+        zf_os_ring_abandon(self_switch_handle);
+    (void)zf_os_release(self_range, self_range_bytes);
 }
 
 static void in_fork_child(void)
@@ -111,41 +120,86 @@ struct zf_hot_thread *zf_hot_thread_require(void)
 
 /* --------------------------------------------------------------------------------------- attach */
 
-/* The guard's own memory must not fault either. */
-static int allocate(struct zf_hot_thread **out, struct hot_thread_report *report)
+/* Where the parts of a guard's range are. */
+struct layout {
+    size_t ring_bytes;   /* of range for the ring, behind the table */
+    size_t thread_bytes; /* of pages for the struct, behind the ring */
+    size_t range_bytes;  /* of all */
+};
+
+static struct layout lay_out(const struct hot_thread_options *options)
 {
-    struct zf_hot_thread *thread;
-    size_t size_bytes = sizeof *thread;
-    void *base;
-    int error;
-    if (!zf_align_up(size_bytes, zf_os_page_bytes(), &size_bytes))
-        return -ENOMEM;
-    error = zf_os_reserve(size_bytes, zf_os_page_bytes(), &base);
+    struct layout layout = {0};
+    size_t data_bytes = options->ring_bytes == 0 ? DEFAULT_RING_BYTES : options->ring_bytes;
+    bool fits = zf_align_up(sizeof(struct zf_hot_thread), zf_os_page_bytes(), &layout.thread_bytes);
+    ZF_ASSERT(fits);
+    ZF_ASSERT(HOT_TABLE_BYTES % zf_os_page_bytes() == 0);
+    (void)fits;
+    layout.ring_bytes = zf_os_fault_ring_range(data_bytes);
+    layout.range_bytes = HOT_TABLE_BYTES + layout.ring_bytes + layout.thread_bytes;
+    return layout;
+}
+
+/* Make a part of the range usable, warm, and gone in a child of fork. */
+static int prepare(unsigned char *base, size_t size_bytes, struct hot_thread_report *report)
+{
+    int error = zf_os_commit(base, size_bytes);
+    int lock_error;
     if (error != 0)
         return error;
-    error = zf_os_commit(base, size_bytes);
-    if (error != 0) {
-        (void)zf_os_release(base, size_bytes);
-        return error;
-    }
     (void)zf_os_advise(base, size_bytes, ZF_OS_FORK_WIPE); /* else the fork handler alone must do */
     (void)zf_os_name(base, size_bytes, "zerofault guard");
     memset(base, 0, size_bytes);
-    report->lock_error = zf_os_lock(base, size_bytes);
-    thread = base;
-    thread->size_bytes = size_bytes;
+    lock_error = zf_os_lock(base, size_bytes);
+    if (report->lock_error == 0)
+        report->lock_error = lock_error;
+    return 0;
+}
+
+static int prepare_range(unsigned char *base, const struct layout *layout,
+                         struct hot_thread_report *report)
+{
+    int error = prepare(base, HOT_TABLE_BYTES, report);
+    if (error == 0)
+        error = prepare(base + HOT_TABLE_BYTES + layout->ring_bytes, layout->thread_bytes, report);
+    return error;
+}
+
+/* The guard's own memory must not fault either. */
+static int allocate(struct zf_hot_thread **out, const struct hot_thread_options *options,
+                    struct hot_thread_report *report)
+{
+    struct layout layout = lay_out(options);
+    struct zf_hot_thread *thread;
+    void *base;
+    int error = zf_os_reserve(layout.range_bytes, zf_os_page_bytes(), &base);
+    if (error != 0)
+        return error;
+    report->lock_error = 0;
+    error = prepare_range(base, &layout, report);
+    if (error != 0) {
+        (void)zf_os_release(base, layout.range_bytes);
+        return error;
+    }
+    thread = (struct zf_hot_thread *)(void *)((unsigned char *)base + HOT_TABLE_BYTES +
+                                              layout.ring_bytes);
+    thread->table = base;
+    thread->range_bytes = layout.range_bytes;
     for (uint32_t index = 0; index < ZF_HOT_SLOTS; ++index)
-        thread->slots[index].head = HOT_SLOT_CLOSED;
+        zf_hot_slot(thread, index)->head = HOT_SLOT_CLOSED;
     *out = thread;
     return 0;
 }
 
 static void deallocate(struct zf_hot_thread *thread)
 {
+    zf_hot_watch_close(thread);
     if (zf_hot_has_ring(thread))
         zf_os_fault_ring_close(&thread->ring);
+    for (uint32_t index = 1; index < ZF_HOT_SLOTS; ++index)
+        zf_hot_durations_close(&thread->tallies[index]);
     thread->magic = 0;
-    (void)zf_os_release(thread, thread->size_bytes);
+    (void)zf_os_release(thread->table, thread->range_bytes);
 }
 
 static const char *ring_remedy(int error)
@@ -172,6 +226,13 @@ static const char *ring_remedy(int error)
     }
 }
 
+/* What stands where the ring would be: a head that never moves. */
+static int stand_in(struct zf_hot_thread *thread, struct hot_thread_report *report)
+{
+    thread->source = HOT_SOURCE_RUSAGE;
+    return prepare(thread->table + HOT_TABLE_BYTES, zf_os_page_bytes(), report);
+}
+
 /* Open what the source needs, falling back where the caller left the choice. */
 static int choose_source(struct zf_hot_thread *thread, const struct hot_thread_options *options,
                          struct hot_thread_report *report)
@@ -179,10 +240,11 @@ static int choose_source(struct zf_hot_thread *thread, const struct hot_thread_o
     size_t ring_bytes = options->ring_bytes == 0 ? DEFAULT_RING_BYTES : options->ring_bytes;
     thread->source = HOT_SOURCE_RUSAGE;
     if (options->source == HOT_SOURCE_RUSAGE)
-        return 0;
-    report->ring_error = zf_os_fault_ring_open(&thread->ring, ring_bytes);
+        return stand_in(thread, report);
+    report->ring_error =
+        zf_os_fault_ring_open(&thread->ring, thread->table + HOT_TABLE_BYTES, ring_bytes);
     if (report->ring_error != 0)
-        return options->source == HOT_SOURCE_AUTO ? 0 : report->ring_error;
+        return options->source == HOT_SOURCE_AUTO ? stand_in(thread, report) : report->ring_error;
     thread->source = options->source == HOT_SOURCE_BOTH ? HOT_SOURCE_BOTH : HOT_SOURCE_RING;
     return 0;
 }
@@ -220,10 +282,12 @@ static void leave(struct zf_hot_thread *thread)
 static int attach(const struct hot_thread_options *options, struct hot_thread_report *report)
 {
     struct zf_hot_thread *thread;
-    int error = allocate(&thread, report);
+    int error = allocate(&thread, options, report);
     if (error != 0)
         return error;
     error = choose_source(thread, options, report);
+    if (error == 0)
+        error = zf_hot_watch_open(thread, options->watch, options->required, report);
     if (error == 0)
         error = enter(thread);
     if (error != 0) {
@@ -242,6 +306,8 @@ static int attach(const struct hot_thread_options *options, struct hot_thread_re
 static int check_options(const struct hot_thread_options *options)
 {
     if ((unsigned)options->source > HOT_SOURCE_BOTH || options->ring_bytes > RING_BYTES_MAX)
+        return -EINVAL;
+    if (((options->watch | options->required) >> HOT_WATCH_COUNT) != 0)
         return -EINVAL;
     return 0;
 }
@@ -283,7 +349,7 @@ void hot_thread_detach(void)
     if (thread == NULL)
         return;
     for (uint32_t index = 1; index < zf_hot_table_end(); ++index)
-        if (thread->slots[index].head != HOT_SLOT_CLOSED)
+        if (zf_hot_is_open(thread, index))
             zf_hot_abandon(thread, index);
     leave(thread);
 }

@@ -1,9 +1,10 @@
 /*
- * One thread's guard: its fault source, and its view of every section.
+ * One thread's guard: its sources, and its view of every section.
  *
- * All of it lies in one range that is warm, locked where that is allowed, and wiped in a child of
- * fork, where the thread's ring does not exist: there the magic is gone and every slot sends
- * begin and end the long way.
+ * All of it lies in one range of pages: the table of slots that begin and end touch, right behind
+ * it the fault ring, then this struct. The range is warm, locked where that is allowed, and in a
+ * child of fork it is wiped, the ring gone: there the magic is 0 and every slot sends begin and
+ * end the long way before the missing ring is looked at.
  */
 #ifndef ZF_HOT_THREAD_H
 #define ZF_HOT_THREAD_H
@@ -12,38 +13,75 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <zerofault/histogram.h>
 #include <zerofault/hot.h>
 
+#include "base/assert.h"
 #include "base/tripwire.h"
 #include "os/os.h"
 
 #define ZF_HOT_SLOTS (HOT_SECTIONS_MAX + 2) /* slot 0 is nobody's, one is the self-test's */
 #define ZF_HOT_MAGIC UINT64_C(0x7a65726f6661756c)
+#define ZF_HOT_PAUSES 8 /* pauses of one outermost section that are told apart; more are merged */
 
 /* A head that no ring has: makes the inline end take the long way. */
 #define ZF_HOT_HEAD_FORCED (HOT_SLOT_CLOSED - 1)
 
+/* What the sources say at one moment. Every field only grows, but the CPU. */
+struct zf_hot_sample {
+    uint64_t head;         /* of the fault ring; 0 without one */
+    uint64_t faults_minor; /* by getrusage; 0 when that is not a source */
+    uint64_t faults_major;
+    uint64_t switch_head; /* of the switch ring; 0 without one */
+    uint64_t time_ns;     /* when the section is timed, else 0 */
+    uint32_t cpu;         /* when migrations are watched, else 0 */
+};
+
+/* What a paused stretch took away from an open section. */
+struct zf_hot_excluded {
+    uint64_t fault_records;
+    uint64_t faults_minor;
+    uint64_t faults_major;
+    struct zf_os_switches switches;
+    uint64_t time_ns;
+};
+
 /* What the long way keeps of one section on one thread. */
 struct zf_hot_tally {
     const struct hot_section *section; /* whose tally this is, or NULL */
-    uint64_t head;                     /* ring head at begin, when the slot's was forced */
-    uint64_t faults;                   /* getrusage's faults at begin */
-    uint64_t depth;                    /* begins within itself that are still open */
-    uint64_t pending[HOT_KIND_COUNT];  /* raised inside the open section */
+    struct zf_hot_sample begin;        /* at begin; the head only when the slot's is forced */
+    struct zf_hot_excluded excluded;   /* valid when forced */
+    uint64_t pending[HOT_KIND_COUNT];  /* raised inside the open section; valid when forced */
     size_t request_bytes;              /* of the last refusal inside */
     uint64_t dirty_entries;            /* ends that were not clean */
     uint64_t counts[HOT_KIND_COUNT];   /* violations of all closed entries */
+    uint64_t unreported;               /* kept from the hook by the rate limit */
+    uint64_t window_start_ns;          /* of the second that the rate limit counts in */
+    uint64_t window_reports;
+    struct hot_histogram *durations; /* of a timed section, in a range of its own */
+};
+
+/* A stretch of the fault ring that was written while the guard paused. */
+struct zf_hot_pause {
+    uint64_t from;
+    uint64_t to;
 };
 
 struct zf_hot_thread {
     uint64_t magic;              /* ZF_HOT_MAGIC while attached; 0 in a child of fork */
-    struct zf_tripwire tripwire; /* first of what lower parts may reach */
+    struct zf_tripwire tripwire; /* what lower parts may reach */
     struct zf_hot_thread *next;  /* in the table of threads */
-    size_t size_bytes;           /* of the range this lies in */
+    unsigned char *table;        /* first byte of the range: slots, then the ring */
+    size_t range_bytes;          /* of the whole range */
     enum hot_source source;      /* active: never AUTO or NONE */
+    uint32_t watched;            /* of enum hot_watch: granted */
     uint32_t thread_id;
-    struct zf_os_fault_ring ring;        /* when the source has one */
-    struct hot_slot slots[ZF_HOT_SLOTS]; /* what begin and end touch */
+    struct zf_os_fault_ring ring;      /* when the source has one */
+    struct zf_os_switch_ring switches; /* when watched */
+    uint32_t pause_depth;
+    struct zf_hot_sample pause_begin; /* when the outermost pause began */
+    size_t pause_count;               /* of pauses[], since the outermost section was opened */
+    struct zf_hot_pause pauses[ZF_HOT_PAUSES];
     struct zf_hot_tally tallies[ZF_HOT_SLOTS];
 };
 
@@ -53,15 +91,30 @@ struct zf_hot_thread *zf_hot_thread_self(void);
 /* As above, attaching with the defaults first where needed; NULL only without memory. */
 struct zf_hot_thread *zf_hot_thread_require(void);
 
+static inline struct hot_slot *zf_hot_slot(const struct zf_hot_thread *thread, uint32_t index)
+{
+    ZF_ASSERT(index < ZF_HOT_SLOTS);
+    return (struct hot_slot *)(void *)thread->table + index;
+}
+
+static inline bool zf_hot_is_open(const struct zf_hot_thread *thread, uint32_t index)
+{
+    return zf_hot_slot(thread, index)->head != HOT_SLOT_CLOSED;
+}
+
 static inline bool zf_hot_has_ring(const struct zf_hot_thread *thread)
 {
     return thread->source != HOT_SOURCE_RUSAGE;
 }
 
-/* With the ring alone, begin and end need nothing but the inline comparison. */
-static inline bool zf_hot_is_fast(const struct zf_hot_thread *thread)
+static inline bool zf_hot_uses_rusage(const struct zf_hot_thread *thread)
 {
-    return thread->source == HOT_SOURCE_RING;
+    return thread->source != HOT_SOURCE_RING;
+}
+
+static inline bool zf_hot_watches(const struct zf_hot_thread *thread, enum hot_watch watch)
+{
+    return (thread->watched & (uint32_t)watch) != 0;
 }
 
 #endif

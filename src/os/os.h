@@ -142,16 +142,23 @@ struct zf_os_fault {
     uint32_t thread_id;
 };
 
-/* Open the ring for the calling thread and make its memory warm for reading. `data_bytes` is
- * rounded up to a power of two of pages. -EACCES, -EPERM refused; -ENOSYS, -EOPNOTSUPP not in
- * this system; -EMFILE no handle; -ENOMEM no memory or over the limit for such memory. */
-int zf_os_fault_ring_open(struct zf_os_fault_ring *ring, size_t data_bytes);
+/* From where a ring is placed to its head; the same in every process, so that code can be
+ * compiled with it. */
+#define ZF_OS_FAULT_RING_HEAD_BYTES 1024
 
-/* Close it. The head may not be read any more. */
+/* Bytes of address range that a ring with room for `data_bytes` of records takes. */
+size_t zf_os_fault_ring_range(size_t data_bytes);
+
+/* Open the ring for the calling thread, in a reserved range of zf_os_fault_ring_range(data_bytes)
+ * at `place`, and make it warm for reading. -EACCES, -EPERM refused; -ENOSYS, -EOPNOTSUPP not in
+ * this system; -EMFILE no handle; -ENOMEM no memory or over the limit for such memory. */
+int zf_os_fault_ring_open(struct zf_os_fault_ring *ring, void *place, size_t data_bytes);
+
+/* Close it; its range is merely reserved again. The head may not be read any more. */
 void zf_os_fault_ring_close(struct zf_os_fault_ring *ring);
 
 /* In a child that inherited only the handle: let go of it. The ring itself is not mapped there. */
-void zf_os_fault_ring_abandon(int handle);
+void zf_os_ring_abandon(int handle);
 
 /* Count the records between two heads, those overwritten since included. */
 uint64_t zf_os_fault_ring_count(const struct zf_os_fault_ring *ring, uint64_t from, uint64_t to);
@@ -160,6 +167,34 @@ uint64_t zf_os_fault_ring_count(const struct zf_os_fault_ring *ring, uint64_t fr
  * it. Returns 1, or 0 when there is none before `to`. */
 int zf_os_fault_ring_next(const struct zf_os_fault_ring *ring, uint64_t *position, uint64_t to,
                           struct zf_os_fault *fault);
+
+/* -------------------------------------------------------------------------------- switch ring */
+
+/* The calling thread's context switches, recorded in the same way. */
+struct zf_os_switch_ring {
+    const volatile uint64_t *head; /* bytes ever written */
+    const unsigned char *data;
+    size_t data_bytes;
+    int handle;
+};
+
+/* How often a thread lost its CPU. */
+struct zf_os_switches {
+    uint64_t voluntary; /* it waited */
+    uint64_t preempted; /* it could have gone on */
+};
+
+/* Open and close; errors as of the fault ring. */
+int zf_os_switch_ring_open(struct zf_os_switch_ring *ring);
+void zf_os_switch_ring_close(struct zf_os_switch_ring *ring);
+
+/* Count the switches between two heads. Those that the ring no longer has count as preempted,
+ * which is the graver. */
+struct zf_os_switches zf_os_switch_ring_count(const struct zf_os_switch_ring *ring, uint64_t from,
+                                              uint64_t to);
+
+/* The CPU that the calling thread runs on. No system call. */
+uint32_t zf_os_cpu(void);
 
 /* ---------------------------------------------------------------------- end of threads, fork */
 

@@ -29,7 +29,7 @@ struct fake_os fake_os;
 static struct fake_range ranges[RANGES_MAX];
 static uint64_t earlier_faults; /* of ranges that are gone, and those made up */
 static struct zf_os_fault records[RECORDS];
-static uint64_t ring_head;
+static uint64_t *ring_head; /* in the ring's control page; one ring at a time */
 static size_t rings_count;
 static void (*exit_call)(void *context);
 static void *exit_context;
@@ -406,13 +406,22 @@ ssize_t zf_os_read_file(const char *path, char *text, size_t size_bytes)
 
 /* ----------------------------------------------------------------------------------- fault ring */
 
-int zf_os_fault_ring_open(struct zf_os_fault_ring *ring, size_t data_bytes)
+size_t zf_os_fault_ring_range(size_t data_bytes)
+{
+    (void)data_bytes;
+    return PAGE;
+}
+
+int zf_os_fault_ring_open(struct zf_os_fault_ring *ring, void *place, size_t data_bytes)
 {
     int rc = enter(FAKE_RING_OPEN);
     (void)data_bytes;
     if (rc != 0)
         return rc;
-    ring->head = &ring_head;
+    must(mprotect(place, PAGE, PROT_READ | PROT_WRITE) == 0);
+    ring_head = (uint64_t *)(void *)((unsigned char *)place + ZF_OS_FAULT_RING_HEAD_BYTES);
+    *ring_head = 0;
+    ring->head = ring_head;
     ring->data = (const unsigned char *)records;
     ring->data_bytes = sizeof records;
     ring->handle = (int)rings_count++;
@@ -421,16 +430,42 @@ int zf_os_fault_ring_open(struct zf_os_fault_ring *ring, size_t data_bytes)
 
 void zf_os_fault_ring_close(struct zf_os_fault_ring *ring)
 {
-    must(rings_count != 0 && ring->head == &ring_head);
+    must(rings_count != 0 && ring->head == ring_head);
     --rings_count;
     memset(ring, 0, sizeof *ring);
     ring->handle = -1;
 }
 
-void zf_os_fault_ring_abandon(int handle)
+void zf_os_ring_abandon(int handle)
 {
     must(rings_count != 0 && handle >= 0);
     --rings_count;
+}
+
+int zf_os_switch_ring_open(struct zf_os_switch_ring *ring)
+{
+    (void)ring;
+    return -EOPNOTSUPP;
+}
+
+void zf_os_switch_ring_close(struct zf_os_switch_ring *ring)
+{
+    (void)ring;
+    must(false); /* none was opened */
+}
+
+struct zf_os_switches zf_os_switch_ring_count(const struct zf_os_switch_ring *ring, uint64_t from,
+                                              uint64_t to)
+{
+    struct zf_os_switches none = {0, 0};
+    (void)ring;
+    must(from == to);
+    return none;
+}
+
+uint32_t zf_os_cpu(void)
+{
+    return 0;
 }
 
 size_t fake_os_rings_count(void)
@@ -440,17 +475,17 @@ size_t fake_os_rings_count(void)
 
 void fake_os_fault(uintptr_t address, uintptr_t instruction)
 {
-    records[ring_head / sizeof records[0] % RECORDS] =
+    records[*ring_head / sizeof records[0] % RECORDS] =
         (struct zf_os_fault){.address = address,
                              .instruction = instruction,
                              .time_ns = zf_os_clock_ns(),
                              .thread_id = 1};
-    ring_head += sizeof records[0];
+    *ring_head += sizeof records[0];
 }
 
 uint64_t zf_os_fault_ring_count(const struct zf_os_fault_ring *ring, uint64_t from, uint64_t to)
 {
-    must(ring->head == &ring_head && from <= to);
+    must(ring->head == ring_head && from <= to);
     must((to - from) % sizeof records[0] == 0);
     return (to - from) / sizeof records[0];
 }

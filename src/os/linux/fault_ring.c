@@ -1,23 +1,17 @@
 /*
- * The fault ring on Linux: a software page-fault event of the calling thread with a period of 1,
- * mapped read-only.
+ * The fault ring on Linux: a software page-fault event of the calling thread with a period of 1.
  *
- * Mapped read-only, the kernel treats the ring as one that overwrites: it never fills up, and
- * data_head moves in the faulting thread itself before the fault returns
- * (perf_output_put_handle). Mapped read-write and not drained it would fill and the guard would
- * go blind. The event excludes the kernel, which is what an unprivileged process may ask for at
+ * The event excludes the kernel, which is what an unprivileged process may ask for at
  * perf_event_paranoid 2; faults taken inside system calls are therefore not seen. The sample has
- * no variable part, so all records have one size. See perf_event_open(2).
+ * no variable part, so all records have one size, every head is a boundary, and a distance is a
+ * count.
  */
-#include <errno.h>
-#include <linux/perf_event.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/arith.h"
+#include "os/linux/perf_ring.h"
 #include "os/os.h"
 
 /* What PERF_SAMPLE_IP | TID | TIME | ADDR writes, in the kernel's order. */
@@ -31,13 +25,22 @@ struct fault_record {
 };
 
 static_assert(sizeof(struct fault_record) == 40, "the kernel pads records to 8 bytes, not more");
+static_assert(offsetof(struct perf_event_mmap_page, data_head) == ZF_OS_FAULT_RING_HEAD_BYTES,
+              "the head is where the kernel's interface has it");
 
-static int open_event(void)
+size_t zf_os_fault_ring_range(size_t data_bytes)
+{
+    return zf_perf_ring_range(data_bytes);
+}
+
+int zf_os_fault_ring_open(struct zf_os_fault_ring *ring, void *place, size_t data_bytes)
 {
     struct perf_event_attr attr;
-    long handle;
+    struct zf_perf_ring opened;
+    int error;
+    ZF_ASSERT(ring != NULL);
+    ZF_ASSERT(place != NULL);
     memset(&attr, 0, sizeof attr);
-    attr.size = sizeof attr;
     attr.type = PERF_TYPE_SOFTWARE;
     attr.config = PERF_COUNT_SW_PAGE_FAULTS;
     attr.sample_period = 1;
@@ -46,56 +49,25 @@ static int open_event(void)
     attr.exclude_hv = 1;
     attr.use_clockid = 1;
     attr.clockid = CLOCK_MONOTONIC;
-    handle = syscall(SYS_perf_event_open, &attr, 0, -1, -1, PERF_FLAG_FD_CLOEXEC);
-    return handle < 0 ? -errno : (int)handle;
-}
-
-/* Some kernels map a ring's pages at the first access; have that happen here. */
-static void read_each_page(const unsigned char *first, size_t size_bytes, size_t page_bytes)
-{
-    for (size_t offset = 0; offset < size_bytes; offset += page_bytes)
-        (void)*(const volatile unsigned char *)(first + offset);
-}
-
-int zf_os_fault_ring_open(struct zf_os_fault_ring *ring, size_t data_bytes)
-{
-    size_t page_bytes = zf_os_page_bytes();
-    size_t rounded_bytes = page_bytes;
-    struct perf_event_mmap_page *header;
-    int handle;
-    ZF_ASSERT(ring != NULL);
-    ZF_ASSERT(data_bytes <= SIZE_MAX / 4);
-    while (rounded_bytes < data_bytes)
-        rounded_bytes *= 2;
-    handle = open_event();
-    if (handle < 0)
-        return handle;
-    header = mmap(NULL, page_bytes + rounded_bytes, PROT_READ, MAP_SHARED, handle, 0);
-    if (header == MAP_FAILED) {
-        int error = -errno;
-        (void)close(handle);
+    error = zf_perf_ring_open(&opened, &attr, place, data_bytes);
+    if (error != 0)
         return error;
-    }
-    read_each_page((const unsigned char *)header, page_bytes + rounded_bytes, page_bytes);
-    ring->head = (const volatile uint64_t *)&header->data_head;
-    ring->data = (const unsigned char *)header + page_bytes;
-    ring->data_bytes = rounded_bytes;
-    ring->handle = handle;
+    ring->head = (const volatile uint64_t *)&opened.control->data_head;
+    ring->data = opened.data;
+    ring->data_bytes = opened.data_bytes;
+    ring->handle = opened.handle;
     return 0;
 }
 
 void zf_os_fault_ring_close(struct zf_os_fault_ring *ring)
 {
-    size_t page_bytes = zf_os_page_bytes();
     ZF_ASSERT(ring->head != NULL);
-    ZF_ASSERT(ring->handle >= 0);
-    (void)munmap((void *)(uintptr_t)(ring->data - page_bytes), page_bytes + ring->data_bytes);
-    (void)close(ring->handle);
+    zf_perf_ring_close(ring->data, ring->data_bytes, ring->handle, 1);
     memset(ring, 0, sizeof *ring);
     ring->handle = -1;
 }
 
-void zf_os_fault_ring_abandon(int handle)
+void zf_os_ring_abandon(int handle)
 {
     ZF_ASSERT(handle >= 0);
     (void)close(handle);
@@ -109,16 +81,6 @@ uint64_t zf_os_fault_ring_count(const struct zf_os_fault_ring *ring, uint64_t fr
     return (to - from) / sizeof(struct fault_record);
 }
 
-/* A record may lie across the end of the ring. */
-static void copy_record(const struct zf_os_fault_ring *ring, uint64_t position,
-                        struct fault_record *record)
-{
-    size_t start = (size_t)position & (ring->data_bytes - 1);
-    size_t first_bytes = zf_min(sizeof *record, ring->data_bytes - start);
-    memcpy(record, ring->data + start, first_bytes);
-    memcpy((unsigned char *)record + first_bytes, ring->data, sizeof *record - first_bytes);
-}
-
 int zf_os_fault_ring_next(const struct zf_os_fault_ring *ring, uint64_t *position, uint64_t to,
                           struct zf_os_fault *fault)
 {
@@ -130,7 +92,7 @@ int zf_os_fault_ring_next(const struct zf_os_fault_ring *ring, uint64_t *positio
         return 0;
     if (count > kept)
         *position = to - kept * sizeof record;
-    copy_record(ring, *position, &record);
+    zf_perf_ring_copy(ring->data, ring->data_bytes, *position, &record, sizeof record);
     ZF_ASSERT(record.header.type == PERF_RECORD_SAMPLE);
     ZF_ASSERT(record.header.size == sizeof record);
     *position += sizeof record;

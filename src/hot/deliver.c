@@ -1,0 +1,166 @@
+/*
+ * Delivery, after the section was closed: kinds in order of gravity, each under its own policy,
+ * the stop or the abort last, so that everything was told before. The ring is read here for the
+ * first time; a clean section never looks into it.
+ */
+#include "hot/deliver.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "arena/registry.h"
+
+#define SECOND_NS 1000000000u
+
+/* What one delivery knows; handed down instead of long argument lists. */
+struct delivery {
+    struct zf_hot_thread *thread;
+    const struct hot_section *section;
+    struct zf_hot_tally *tally;
+    const struct zf_hot_finding *finding;
+};
+
+struct hot_violation zf_hot_describe(const struct zf_hot_thread *thread,
+                                     const struct hot_section *section, enum hot_kind kind,
+                                     uint64_t count)
+{
+    struct hot_violation violation = {
+        .struct_size = sizeof violation,
+        .section = section,
+        .kind = kind,
+        .source = thread == NULL ? HOT_SOURCE_NONE : thread->source,
+        .count = count,
+        .thread_id = thread == NULL ? zf_os_thread_id() : thread->thread_id,
+        .system_call = -1,
+    };
+    return violation;
+}
+
+void zf_hot_name_arena(struct hot_violation *violation, struct zf_registry_match *match)
+{
+    if (violation->address == 0 || !zf_registry_find(violation->address, match))
+        return;
+    violation->arena = match->name;
+    violation->arena_offset_bytes = match->offset_bytes;
+}
+
+/* --------------------------------------------------------------------------------------- to whom
+ * */
+
+/* Is there room for one more call of the hook in this second? */
+static bool may_report(struct zf_hot_tally *tally, uint32_t reports_per_second)
+{
+    uint64_t now_ns;
+    if (tally == NULL || reports_per_second == 0)
+        return true;
+    now_ns = zf_os_clock_ns();
+    if (now_ns - tally->window_start_ns >= SECOND_NS) {
+        tally->window_start_ns = now_ns;
+        tally->window_reports = 0;
+    }
+    if (tally->window_reports < reports_per_second) {
+        ++tally->window_reports;
+        return true;
+    }
+    return false;
+}
+
+static void tell(const struct delivery *delivery, struct hot_violation *violation)
+{
+    const struct hot_section *section = delivery->section;
+    enum hot_policy policy = zf_hot_policy(section, violation->kind);
+    struct zf_registry_match match;
+    zf_hot_name_arena(violation, &match);
+    if (policy == HOT_ABORT) {
+        (void)hot_violation_print(violation, stderr);
+        return;
+    }
+    if (section->hook == NULL)
+        return;
+    if (may_report(delivery->tally, section->reports_per_second))
+        section->hook(violation, section->hook_context);
+    else
+        __atomic_store_n(&delivery->tally->unreported,
+                         delivery->tally->unreported + violation->count, __ATOMIC_RELAXED);
+}
+
+/* ---------------------------------------------------------------------------------------- faults
+ * */
+
+static bool was_paused(const struct zf_hot_thread *thread, uint64_t position)
+{
+    for (size_t i = 0; i < thread->pause_count; ++i)
+        if (position >= thread->pauses[i].from && position < thread->pauses[i].to)
+            return true;
+    return false;
+}
+
+/* One violation for each record that the ring still has. Returns how many were told. */
+static uint64_t tell_records(const struct delivery *delivery)
+{
+    struct zf_hot_thread *thread = delivery->thread;
+    uint64_t limit = delivery->finding->counts[HOT_FAULT];
+    uint64_t position = delivery->finding->from;
+    uint64_t told = 0;
+    struct zf_os_fault fault;
+    while (told < limit &&
+           zf_os_fault_ring_next(&thread->ring, &position, delivery->finding->to, &fault) != 0) {
+        struct hot_violation violation = zf_hot_describe(thread, delivery->section, HOT_FAULT, 1);
+        if (was_paused(thread, position - 1))
+            continue;
+        violation.address = fault.address;
+        violation.instruction = fault.instruction;
+        violation.time_ns = fault.time_ns;
+        violation.thread_id = fault.thread_id;
+        tell(delivery, &violation);
+        ++told;
+    }
+    return told;
+}
+
+/* ------------------------------------------------------------------------------------- the rest */
+
+static void tell_counted(const struct delivery *delivery, enum hot_kind kind, uint64_t count)
+{
+    const struct zf_hot_finding *finding = delivery->finding;
+    struct hot_violation violation =
+        zf_hot_describe(delivery->thread, delivery->section, kind, count);
+    if (count == 0)
+        return;
+    if (kind == HOT_REFUSED)
+        violation.request_bytes = finding->request_bytes;
+    if (kind == HOT_OVER_BUDGET)
+        violation.duration_ns = finding->duration_ns;
+    violation.cpu_before = finding->cpu_before;
+    violation.cpu_after = finding->cpu_after;
+    tell(delivery, &violation);
+}
+
+static void tell_kind(const struct delivery *delivery, enum hot_kind kind)
+{
+    uint64_t count = delivery->finding->counts[kind];
+    if (kind == HOT_FAULT && count > 0 && delivery->thread != NULL &&
+        zf_hot_has_ring(delivery->thread))
+        count -= tell_records(delivery);
+    tell_counted(delivery, kind, count);
+}
+
+void zf_hot_deliver(struct zf_hot_thread *thread, const struct hot_section *section,
+                    struct zf_hot_tally *tally, const struct zf_hot_finding *finding)
+{
+    struct delivery delivery = {thread, section, tally, finding};
+    enum hot_policy gravest = HOT_IGNORE;
+    for (int kind = 0; kind < HOT_KIND_COUNT; ++kind) {
+        enum hot_policy policy = zf_hot_policy(section, (enum hot_kind)kind);
+        if (finding->counts[kind] == 0 || policy < HOT_CALLBACK)
+            continue;
+        tell_kind(&delivery, (enum hot_kind)kind);
+        if (policy > gravest)
+            gravest = policy;
+    }
+    if (gravest == HOT_ABORT)
+        abort();
+    if (gravest == HOT_TRAP)
+        (void)raise(SIGTRAP);
+}

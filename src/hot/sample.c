@@ -1,0 +1,144 @@
+/*
+ * Sampling; see sample.h. Each source contributes three small things: a reading, a difference,
+ * and what a pause takes away from that difference. A source that is not active reads 0 at both
+ * ends, so its difference is 0 and nothing else needs to know.
+ */
+#include "hot/sample.h"
+
+#include <string.h>
+
+static uint64_t later(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
+static void read_rusage(const struct zf_hot_thread *thread, struct zf_hot_sample *sample)
+{
+    struct zf_os_counters counters;
+    if (!zf_hot_uses_rusage(thread))
+        return;
+    zf_os_counters(&counters);
+    sample->faults_minor = counters.faults_minor;
+    sample->faults_major = counters.faults_major;
+}
+
+static void read_rest(const struct zf_hot_thread *thread, struct zf_hot_sample *sample)
+{
+    if (zf_hot_watches(thread, HOT_WATCH_SWITCHES))
+        sample->switch_head = *thread->switches.head;
+    if (zf_hot_watches(thread, HOT_WATCH_MIGRATIONS))
+        sample->cpu = zf_os_cpu();
+}
+
+struct zf_hot_sample zf_hot_sample_begin(const struct zf_hot_thread *thread, bool timed)
+{
+    struct zf_hot_sample sample = {0};
+    read_rest(thread, &sample);
+    read_rusage(thread, &sample);
+    if (timed)
+        sample.time_ns = zf_os_clock_ns();
+    if (zf_hot_has_ring(thread))
+        sample.head = *thread->ring.head;
+    return sample;
+}
+
+struct zf_hot_sample zf_hot_sample_end(const struct zf_hot_thread *thread, bool timed)
+{
+    struct zf_hot_sample sample = {0};
+    if (zf_hot_has_ring(thread))
+        sample.head = *thread->ring.head;
+    if (timed)
+        sample.time_ns = zf_os_clock_ns();
+    read_rusage(thread, &sample);
+    read_rest(thread, &sample);
+    return sample;
+}
+
+static struct zf_os_switches count_switches(const struct zf_hot_thread *thread, uint64_t from,
+                                            uint64_t to)
+{
+    struct zf_os_switches none = {0, 0};
+    return from == to ? none : zf_os_switch_ring_count(&thread->switches, from, to);
+}
+
+/* The ring tells the program's own faults, getrusage all of them; the rest were the kernel's. */
+static void find_faults(const struct zf_hot_thread *thread, const struct zf_hot_tally *tally,
+                        const struct zf_hot_sample *now, const struct zf_hot_excluded *excluded,
+                        struct zf_hot_finding *finding)
+{
+    uint64_t major = now->faults_major - tally->begin.faults_major - excluded->faults_major;
+    uint64_t all = now->faults_minor - tally->begin.faults_minor - excluded->faults_minor + major;
+    uint64_t own = 0;
+    if (zf_hot_has_ring(thread))
+        own = zf_os_fault_ring_count(&thread->ring, finding->from, finding->to) -
+              excluded->fault_records;
+    if (!zf_hot_uses_rusage(thread)) {
+        finding->counts[HOT_FAULT] = own;
+        return;
+    }
+    finding->counts[HOT_MAJOR_FAULT] = major;
+    if (!zf_hot_has_ring(thread)) {
+        finding->counts[HOT_FAULT] = all - major;
+        return;
+    }
+    /* A major fault of the program is in the ring too: each fault counts once. */
+    finding->counts[HOT_FAULT] = own > major ? own - major : 0;
+    finding->counts[HOT_KERNEL_FAULT] = all > later(own, major) ? all - later(own, major) : 0;
+}
+
+static void find_rest(const struct zf_hot_thread *thread, const struct zf_hot_tally *tally,
+                      const struct zf_hot_sample *now, const struct zf_hot_excluded *excluded,
+                      struct zf_hot_finding *finding)
+{
+    struct zf_os_switches switches =
+        count_switches(thread, tally->begin.switch_head, now->switch_head);
+    finding->counts[HOT_SWITCH] = switches.voluntary - excluded->switches.voluntary;
+    finding->counts[HOT_PREEMPTION] = switches.preempted - excluded->switches.preempted;
+    finding->counts[HOT_MIGRATION] = now->cpu != tally->begin.cpu;
+    finding->cpu_before = tally->begin.cpu;
+    finding->cpu_after = now->cpu;
+    finding->duration_ns = now->time_ns - tally->begin.time_ns - excluded->time_ns;
+    if (tally->section->budget_ns != 0)
+        finding->counts[HOT_OVER_BUDGET] = finding->duration_ns > tally->section->budget_ns;
+}
+
+struct zf_hot_finding zf_hot_find(const struct zf_hot_thread *thread, uint32_t index,
+                                  const struct zf_hot_sample *now)
+{
+    static const struct zf_hot_excluded nothing;
+    const struct zf_hot_tally *tally = &thread->tallies[index];
+    bool forced = zf_hot_slot(thread, index)->head == ZF_HOT_HEAD_FORCED;
+    const struct zf_hot_excluded *excluded = forced ? &tally->excluded : &nothing;
+    struct zf_hot_finding finding = {
+        .from = forced ? tally->begin.head : zf_hot_slot(thread, index)->head,
+        .to = now->head,
+    };
+    ZF_ASSERT(zf_hot_is_open(thread, index));
+    ZF_ASSERT(finding.from <= finding.to);
+    find_faults(thread, tally, now, excluded, &finding);
+    find_rest(thread, tally, now, excluded, &finding);
+    if (forced) {
+        finding.request_bytes = tally->request_bytes;
+        for (int kind = 0; kind < HOT_KIND_COUNT; ++kind)
+            finding.counts[kind] += tally->pending[kind];
+    }
+    return finding;
+}
+
+void zf_hot_exclude(const struct zf_hot_thread *thread, struct zf_hot_tally *tally,
+                    const struct zf_hot_sample *from, const struct zf_hot_sample *to)
+{
+    const struct zf_hot_sample *begin = &tally->begin;
+    struct zf_hot_excluded *excluded = &tally->excluded;
+    struct zf_os_switches switches =
+        count_switches(thread, later(from->switch_head, begin->switch_head), to->switch_head);
+    if (zf_hot_has_ring(thread))
+        excluded->fault_records +=
+            zf_os_fault_ring_count(&thread->ring, later(from->head, begin->head), to->head);
+    excluded->faults_minor += to->faults_minor - later(from->faults_minor, begin->faults_minor);
+    excluded->faults_major += to->faults_major - later(from->faults_major, begin->faults_major);
+    excluded->switches.voluntary += switches.voluntary;
+    excluded->switches.preempted += switches.preempted;
+    if (begin->time_ns != 0)
+        excluded->time_ns += to->time_ns - later(from->time_ns, begin->time_ns);
+}
