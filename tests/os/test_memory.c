@@ -307,7 +307,8 @@ struct fork_answers {
 static void look_from_child(void *shared)
 {
     struct fork_answers *answers = shared;
-    answers->excluded_is_mapped = is_mapped(answers->excluded);
+    answers->excluded_is_mapped =
+        is_mapped(answers->excluded) || is_mapped(answers->excluded + PAGE);
     answers->wiped_byte = *answers->wiped;
     answers->inherited_byte = *answers->inherited;
 }
