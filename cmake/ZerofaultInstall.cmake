@@ -14,6 +14,7 @@ if(TARGET zerofault_cpp)
 endif()
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/zerofault
     DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.h")
+install(FILES ${PROJECT_SOURCE_DIR}/LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
 
 configure_package_config_file(${CMAKE_CURRENT_LIST_DIR}/zerofaultConfig.cmake.in
     ${PROJECT_BINARY_DIR}/zerofaultConfig.cmake

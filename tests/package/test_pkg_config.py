@@ -27,14 +27,16 @@ def main():
     version = pkg_config("--modversion")[0]
     assert f'ZEROFAULT_VERSION "{version}"' in header, version
     with tempfile.TemporaryDirectory() as folder:
-        for compiler, source in ((c_compiler, "consumer.c"), (cpp_compiler, "consumer.cpp")):
+        for source in ("consumer.c", "consumer.cpp", "binding.cpp"):
+            is_c = source.endswith(".c")
+            compiler = (c_compiler, "-std=c11") if is_c else (cpp_compiler, "-std=c++17")
             program = os.path.join(folder, source + ".out")
             source = os.path.join(consumer, source)
             flags = pkg_config("--cflags")
-            run(compiler, source, "-o", program, *flags, *pkg_config("--libs"))
+            run(*compiler, source, "-o", program, *flags, *pkg_config("--libs"))
             run(program, env=environment)
             libraries = pkg_config("--static", "--libs")
-            run(compiler, "-static", source, "-o", program, *flags, *libraries)
+            run(*compiler, "-static", source, "-o", program, *flags, *libraries)
             run(program, env={})
     return 0
 

@@ -10,10 +10,9 @@
 
 #define PAGE ((size_t)4096)
 
-static uint64_t faults_so_far(void)
+ZF_UNINSTRUMENTED static uint64_t faults_so_far(void)
 {
-    struct rusage usage;
-    memset(&usage, 0, sizeof usage);
+    struct rusage usage = {0};
     (void)getrusage(RUSAGE_THREAD, &usage);
     return (uint64_t)usage.ru_minflt + (uint64_t)usage.ru_majflt;
 }
@@ -31,7 +30,7 @@ ZF_UNINSTRUMENTED static void read_pages(const volatile unsigned char *base, siz
         (void)base[offset];
 }
 
-uint64_t faults_of_writing(void *base, size_t size_bytes)
+ZF_UNINSTRUMENTED uint64_t faults_of_writing(void *base, size_t size_bytes)
 {
     uint64_t before;
     (void)faults_so_far();
@@ -41,7 +40,7 @@ uint64_t faults_of_writing(void *base, size_t size_bytes)
     return faults_so_far() - before;
 }
 
-uint64_t faults_of_reading(const void *base, size_t size_bytes)
+ZF_UNINSTRUMENTED uint64_t faults_of_reading(const void *base, size_t size_bytes)
 {
     uint64_t before;
     (void)faults_so_far();
