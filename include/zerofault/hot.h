@@ -78,6 +78,7 @@ enum hot_watch {
 #define HOT_WATCH_COUNT 6
 
 struct hot_section;
+struct hot_histogram;
 
 /* Frames kept of a call chain. */
 #define HOT_FRAMES_MAX 32
@@ -208,7 +209,7 @@ extern ZEROFAULT_API ZEROFAULT_THREAD_LOCAL unsigned char *hot_thread_table;
 #define HOT_COMPILED_IN 1
 #endif
 
-/** Bytes that the thread's page faults have written to its ring. Latency hot. Since 0.1. */
+/** Where the thread's ring is. Returns bytes. Latency hot. Threads itself. Since 0.1. */
 ZEROFAULT_INLINE uint64_t hot_ring_head(const unsigned char *table)
 {
     return *(const volatile uint64_t *)(const volatile void *)(table + HOT_RING_HEAD_BYTES);
@@ -392,7 +393,6 @@ ZEROFAULT_API int hot_section_stats(const struct hot_section *section,
  * Threads  any; an entry under way may be missing
  * Since    0.1
  */
-struct hot_histogram;
 ZEROFAULT_API int hot_section_durations(const struct hot_section *section,
                                         struct hot_histogram *durations);
 
