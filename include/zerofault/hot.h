@@ -166,10 +166,11 @@ struct hot_thread_report {
     size_t struct_size; /* filled by HOT_THREAD_REPORT_INIT */
     enum hot_source asked;
     enum hot_source active;
-    int ring_error;     /* 0, or -errno of the refused ring */
-    const char *remedy; /* one static sentence, or NULL */
-    bool self_tested;   /* a deliberate fault was seen, with its address where the source has one */
-    uint32_t watched;   /* of enum hot_watch: what is granted */
+    int ring_error;       /* 0, or -errno of the refused ring */
+    const char *remedy;   /* one static sentence, or NULL */
+    const char *blind_to; /* one static sentence: what the active source cannot see */
+    bool self_tested; /* a deliberate fault was seen, with its address where the source has one */
+    uint32_t watched; /* of enum hot_watch: what is granted */
     int watch_errors[HOT_WATCH_COUNT]; /* by bit number: 0, or -errno of the refusal */
     int lock_error; /* 0, or -errno: the guard's own pages are warm but not locked */
 };

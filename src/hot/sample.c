@@ -36,7 +36,7 @@ struct zf_hot_sample zf_hot_sample_begin(const struct zf_hot_thread *thread, boo
     read_rest(thread, &sample);
     read_rusage(thread, &sample);
     if (timed)
-        sample.time_ns = zf_os_clock_ns();
+        sample.ticks = zf_os_ticks();
     if (zf_hot_has_ring(thread))
         sample.head = *thread->ring.head;
     return sample;
@@ -48,7 +48,7 @@ struct zf_hot_sample zf_hot_sample_end(const struct zf_hot_thread *thread, bool 
     if (zf_hot_has_ring(thread))
         sample.head = *thread->ring.head;
     if (timed)
-        sample.time_ns = zf_os_clock_ns();
+        sample.ticks = zf_os_ticks();
     read_rusage(thread, &sample);
     read_rest(thread, &sample);
     return sample;
@@ -97,7 +97,7 @@ static void find_rest(const struct zf_hot_thread *thread, const struct zf_hot_ta
     finding->counts[HOT_MIGRATION] = now->cpu != tally->begin.cpu;
     finding->cpu_before = tally->begin.cpu;
     finding->cpu_after = now->cpu;
-    finding->duration_ns = now->time_ns - tally->begin.time_ns - excluded->time_ns;
+    finding->duration_ns = zf_os_ticks_to_ns(now->ticks - tally->begin.ticks - excluded->ticks);
     if (tally->section->budget_ns != 0)
         finding->counts[HOT_OVER_BUDGET] = finding->duration_ns > tally->section->budget_ns;
 }
@@ -139,6 +139,6 @@ void zf_hot_exclude(const struct zf_hot_thread *thread, struct zf_hot_tally *tal
     excluded->faults_major += to->faults_major - later(from->faults_major, begin->faults_major);
     excluded->switches.voluntary += switches.voluntary;
     excluded->switches.preempted += switches.preempted;
-    if (begin->time_ns != 0)
-        excluded->time_ns += to->time_ns - later(from->time_ns, begin->time_ns);
+    if (begin->ticks != 0)
+        excluded->ticks += to->ticks - later(from->ticks, begin->ticks);
 }

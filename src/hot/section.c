@@ -36,6 +36,8 @@ static void adopt(struct zf_hot_thread *thread, uint32_t index, const struct hot
 {
     ZF_ASSERT(index > 0 && index < ZF_HOT_SLOTS);
     thread->tallies[index].section = section;
+    if (zf_hot_is_timed(section))
+        zf_os_ticks_prepare();
     if (section->timed)
         zf_hot_durations_open(&thread->tallies[index]);
 }

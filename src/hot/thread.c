@@ -226,6 +226,20 @@ static const char *ring_remedy(int error)
     }
 }
 
+static const char *blind_spot(enum hot_source source)
+{
+    switch (source) {
+    case HOT_SOURCE_RING:
+        return "Page faults inside system calls are not seen; HOT_SOURCE_BOTH counts them.";
+    case HOT_SOURCE_RUSAGE:
+        return "Every fault is counted, but its address and instruction are unknown.";
+    case HOT_SOURCE_BOTH:
+        return "Faults inside system calls are counted, but their addresses are unknown.";
+    default:
+        return "Nothing is seen: no guard is attached.";
+    }
+}
+
 /* What stands where the ring would be: a head that never moves. */
 static int stand_in(struct zf_hot_thread *thread, struct hot_thread_report *report)
 {
@@ -338,6 +352,7 @@ int hot_thread_attach(const struct hot_thread_options *options, struct hot_threa
     if (error != 0)
         result.active = HOT_SOURCE_NONE;
     result.remedy = ring_remedy(result.ring_error);
+    result.blind_to = blind_spot(result.active);
     if (report != NULL)
         zf_result_give(report, &result, sizeof result);
     return error;

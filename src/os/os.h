@@ -113,6 +113,12 @@ void zf_os_counters(struct zf_os_counters *counters);
 /* Monotonic time. */
 uint64_t zf_os_clock_ns(void);
 
+/* The cheapest clock for short durations, in ticks of its own; prepare it once per process before
+ * the first reading. Conversion is for differences. */
+void zf_os_ticks_prepare(void);
+uint64_t zf_os_ticks(void);
+uint64_t zf_os_ticks_to_ns(uint64_t ticks);
+
 /* The system's number of the calling thread, as its tools show it. */
 uint32_t zf_os_thread_id(void);
 

@@ -463,6 +463,20 @@ struct zf_os_switches zf_os_switch_ring_count(const struct zf_os_switch_ring *ri
     return none;
 }
 
+void zf_os_ticks_prepare(void)
+{
+}
+
+uint64_t zf_os_ticks(void)
+{
+    return zf_os_clock_ns();
+}
+
+uint64_t zf_os_ticks_to_ns(uint64_t ticks)
+{
+    return ticks;
+}
+
 uint32_t zf_os_cpu(void)
 {
     return 0;

@@ -50,7 +50,8 @@ static int map_ring(struct zf_perf_ring *ring, void *place, size_t data_bytes, i
     int fixed = place == NULL ? 0 : MAP_FIXED;
     void *base = mmap(place, range_bytes, PROT_READ, MAP_SHARED | fixed, handle, 0);
     if (base == MAP_FAILED) {
-        int error = -errno;
+        /* At mmap, EPERM means one thing only: over the limit for such memory. */
+        int error = errno == EPERM ? -ENOMEM : -errno;
         if (place != NULL) /* the kernel may have taken away what was there before it refused */
             reserve_again(place, range_bytes);
         return error;
