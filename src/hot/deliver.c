@@ -66,23 +66,23 @@ static bool may_report(struct zf_hot_tally *tally, uint32_t reports_per_second)
     return false;
 }
 
-static void tell(const struct delivery *delivery, struct hot_violation *violation)
+static void tell(const struct delivery *delivery, struct hot_violation violation)
 {
     const struct hot_section *section = delivery->section;
-    enum hot_policy policy = zf_hot_policy(section, violation->kind);
+    enum hot_policy policy = zf_hot_policy(section, violation.kind);
     struct zf_registry_match match;
-    zf_hot_name_arena(violation, &match);
+    zf_hot_name_arena(&violation, &match);
     if (policy == HOT_ABORT) {
-        (void)hot_violation_print(violation, stderr);
+        (void)hot_violation_print(&violation, stderr);
         return;
     }
     if (section->hook == NULL)
         return;
     if (may_report(delivery->tally, section->reports_per_second))
-        section->hook(violation, section->hook_context);
+        section->hook(&violation, section->hook_context);
     else
         __atomic_store_n(&delivery->tally->unreported,
-                         delivery->tally->unreported + violation->count, __ATOMIC_RELAXED);
+                         delivery->tally->unreported + violation.count, __ATOMIC_RELAXED);
 }
 
 /* ---------------------------------------------------------------------------------------- faults
@@ -113,7 +113,7 @@ static uint64_t tell_records(const struct delivery *delivery)
         violation.instruction = fault.instruction;
         violation.time_ns = fault.time_ns;
         violation.thread_id = fault.thread_id;
-        tell(delivery, &violation);
+        tell(delivery, violation);
         ++told;
     }
     return told;
@@ -134,7 +134,7 @@ static void tell_counted(const struct delivery *delivery, enum hot_kind kind, ui
         violation.duration_ns = finding->duration_ns;
     violation.cpu_before = finding->cpu_before;
     violation.cpu_after = finding->cpu_after;
-    tell(delivery, &violation);
+    tell(delivery, violation);
 }
 
 static void tell_kind(const struct delivery *delivery, enum hot_kind kind)
