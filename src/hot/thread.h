@@ -33,7 +33,7 @@ struct zf_hot_sample {
     uint64_t faults_minor; /* by getrusage; 0 when that is not a source */
     uint64_t faults_major;
     uint64_t switch_head; /* of the switch ring; 0 without one */
-    uint64_t ticks; /* when the section is timed, else 0 */
+    uint64_t ticks;       /* when the section is timed, else 0 */
     uint32_t cpu;         /* when migrations are watched, else 0 */
 };
 

@@ -63,7 +63,7 @@ struct source {
 static int count_by_scan(const struct source *source, uintptr_t start, uintptr_t end,
                          struct pages *pages)
 {
-    struct scan_region regions[64];
+    struct scan_region regions[64] = {0}; /* Valgrind does not know that the kernel fills it */
     struct scan_request request = {.size = sizeof request,
                                    .start = start,
                                    .end = end,
