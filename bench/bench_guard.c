@@ -28,7 +28,13 @@
 
 #define PAIRS_PLAIN 8192 /* in a batch of loads and stores: some microseconds */
 #define PAIRS_SYSTEM 64  /* in a batch of system calls */
-#define CASE_COUNT 7
+#define CASE_COUNT 10
+
+/* The scheduler's doings are no fault of a bench. */
+#define QUIET                                                                                      \
+    {                                                                                              \
+        [HOT_SWITCH] = HOT_IGNORE, [HOT_PREEMPTION] = HOT_IGNORE, [HOT_MIGRATION] = HOT_IGNORE     \
+    }
 
 /* A begin and an end behind pointers, as a binding calls them. */
 struct guard_calls {
@@ -38,7 +44,9 @@ struct guard_calls {
 
 /* What the cases share. */
 struct guard_context {
-    struct hot_section section;
+    struct hot_section section;  /* asks for nothing but the source */
+    struct hot_section timed;    /* keeps a histogram of durations */
+    uint32_t watched;            /* by this thread's guard, of enum hot_watch */
     uint64_t violations;         /* must stay 0 */
     int perf;                    /* the page-fault counter, or -errno of its refusal */
     struct guard_calls exported; /* the library's */
@@ -47,33 +55,59 @@ struct guard_context {
 
 /* ------------------------------------------------------------------------------------ our pairs */
 
-/* Attach this thread with one source, unless it is. Returns 0 or -errno. */
-static int attach(struct guard_context *guard, enum hot_source source)
+/* Attach this thread with one source and watches, unless it is. Returns 0 or -errno. */
+static int attach(struct guard_context *guard, enum hot_source source, uint32_t watch)
 {
-    struct hot_thread_report report = HOT_THREAD_REPORT_INIT;
     int rc;
-    if (hot_source_active() == source)
+    if (hot_source_active() == source && guard->watched == watch)
         return 0;
     hot_thread_detach();
-    rc = hot_thread_attach(&HOT_THREAD_OPTIONS(.source = source), &report);
+    rc = hot_thread_attach(&HOT_THREAD_OPTIONS(.source = source, .required = watch), NULL);
     if (rc != 0)
         return rc;
+    guard->watched = watch;
     /* The first entry of a section on a thread goes the long way. */
     hot_section_begin(&guard->section);
     guard->violations += hot_section_end(&guard->section);
+    hot_section_begin(&guard->timed);
+    guard->violations += hot_section_end(&guard->timed);
     return 0;
 }
 
 static void prepare_ring(void *context)
 {
     struct guard_context *guard = context;
-    guard->violations += attach(guard, HOT_SOURCE_RING) != 0;
+    guard->violations += attach(guard, HOT_SOURCE_RING, 0) != 0;
 }
 
 static void prepare_rusage(void *context)
 {
     struct guard_context *guard = context;
-    guard->violations += attach(guard, HOT_SOURCE_RUSAGE) != 0;
+    guard->violations += attach(guard, HOT_SOURCE_RUSAGE, 0) != 0;
+}
+
+static void prepare_both(void *context)
+{
+    struct guard_context *guard = context;
+    guard->violations += attach(guard, HOT_SOURCE_BOTH, 0) != 0;
+}
+
+static void prepare_watches(void *context)
+{
+    struct guard_context *guard = context;
+    guard->violations +=
+        attach(guard, HOT_SOURCE_RING, HOT_WATCH_SWITCHES | HOT_WATCH_MIGRATIONS) != 0;
+}
+
+static void run_timed(void *context, size_t operations)
+{
+    struct guard_context *guard = context;
+    uint64_t violations = 0;
+    for (size_t i = 0; i < operations; i++) {
+        hot_section_begin(&guard->timed);
+        violations += hot_section_end(&guard->timed);
+    }
+    guard->violations += violations;
 }
 
 static void run_pair(void *context, size_t operations)
@@ -183,7 +217,7 @@ static int open_fault_counter(void)
 /* Why the ring cannot be measured here, or NULL. */
 static const char *ring_refusal(struct guard_context *guard, char *text, size_t text_bytes)
 {
-    int rc = attach(guard, HOT_SOURCE_RING);
+    int rc = attach(guard, HOT_SOURCE_RING, 0);
     if (rc == 0)
         return NULL;
     snprintf(text, text_bytes, "the ring is refused here: %s", strerror(-rc));
@@ -209,13 +243,25 @@ static void list_cases(struct bench_case cases[CASE_COUNT], struct guard_context
          .left_out = no_ring},
         {.name = CALLS, .run = run_calls},
         {.name = LOADS, .run = run_loads, .prepare = prepare_ring, .left_out = no_ring},
+        {.name = "guard pair with durations",
+         .run = run_timed,
+         .prepare = prepare_ring,
+         .left_out = no_ring},
+        {.name = "guard pair, switches and migrations",
+         .run = run_pair,
+         .prepare = prepare_watches,
+         .left_out = no_ring},
         {.name = "guard pair, rusage source", .run = run_pair, .prepare = prepare_rusage},
+        {.name = "guard pair, ring and rusage",
+         .run = run_pair,
+         .prepare = prepare_both,
+         .left_out = no_ring},
         {.name = RUSAGE, .run = run_getrusage},
         {.name = PERF, .run = run_perf_read, .left_out = no_perf},
     };
     for (size_t i = 0; i < CASE_COUNT; i++) {
-        bool system = own[i].prepare == prepare_rusage || own[i].run == run_getrusage ||
-                      own[i].run == run_perf_read;
+        bool system = own[i].prepare == prepare_rusage || own[i].prepare == prepare_both ||
+                      own[i].run == run_getrusage || own[i].run == run_perf_read;
         cases[i] = own[i];
         cases[i].context = guard;
         cases[i].operations = system ? PAIRS_SYSTEM : PAIRS_PLAIN;
@@ -238,7 +284,8 @@ int main(int argc, char **argv)
 {
     struct bench bench;
     struct bench_case cases[CASE_COUNT];
-    struct guard_context guard = {.section = HOT_SECTION("bench"),
+    struct guard_context guard = {.section = HOT_SECTION("bench", .policies = QUIET),
+                                  .timed = HOT_SECTION("timed", .timed = true),
                                   .exported = {hot_section_begin, hot_section_end},
                                   .empty = {begin_nothing, end_nothing}};
     char ring_text[128];

@@ -18,6 +18,9 @@
  * emits the symbol that bindings link to. */
 #define ZEROFAULT_INLINE ZEROFAULT_API inline __attribute__((always_inline))
 
+/* Kept out of line, but not slow: what an inline function calls when a comparison is not enough. */
+#define ZEROFAULT_OUTLINE ZEROFAULT_API __attribute__((noinline))
+
 /* Kept out of the hot code path: refusals and violations. */
 #define ZEROFAULT_COLD ZEROFAULT_API __attribute__((cold, noinline))
 

@@ -223,10 +223,10 @@ ZEROFAULT_INLINE uint32_t hot_slot_bytes(const struct hot_section *section)
 }
 
 /** The long way of hot_section_begin. Returns nothing. Latency warm. Threads any. Since 0.1. */
-ZEROFAULT_COLD void hot_section_begin_slow(struct hot_section *section);
+ZEROFAULT_OUTLINE void hot_section_begin_slow(struct hot_section *section);
 
 /** The long way of hot_section_end. Returns violations. Latency warm. Threads any. Since 0.1. */
-ZEROFAULT_COLD uint64_t hot_section_end_slow(struct hot_section *section);
+ZEROFAULT_OUTLINE uint64_t hot_section_end_slow(struct hot_section *section);
 
 /**
  * Open a hot section on the calling thread.

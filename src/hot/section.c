@@ -67,7 +67,7 @@ void hot_section_begin_slow(struct hot_section *section)
         return; /* the matching end finds nothing open and says so */
     if (thread->tallies[index].section != section)
         adopt(thread, index, section);
-    if (thread->pause_depth == 0 && hot_sections_open() == 0)
+    if (thread->pause_count != 0 && thread->pause_depth == 0 && hot_sections_open() == 0)
         thread->pause_count = 0;
     open_slot(thread, index, section);
 }
@@ -128,8 +128,34 @@ static uint64_t end_without_begin(struct zf_hot_thread *thread, struct hot_secti
     return 1;
 }
 
-static uint64_t close_slot(struct zf_hot_thread *thread, const struct hot_section *section,
-                           uint32_t index, const struct zf_hot_sample *now)
+/* Do all sources stand where they stood at begin? A forced head is no ring's, so it never does. */
+static bool is_clean(const struct zf_hot_thread *thread, uint32_t index,
+                     const struct zf_hot_sample *now)
+{
+    const struct zf_hot_sample *begin = &thread->tallies[index].begin;
+    return zf_hot_slot(thread, index)->head == now->head &&
+           begin->faults_minor == now->faults_minor && begin->faults_major == now->faults_major &&
+           begin->switch_head == now->switch_head && begin->cpu == now->cpu;
+}
+
+/* The rest of an end that found nothing but, perhaps, a duration. */
+static bool close_clean(struct zf_hot_thread *thread, const struct hot_section *section,
+                        uint32_t index, const struct zf_hot_sample *now)
+{
+    struct zf_hot_tally *tally = &thread->tallies[index];
+    if (zf_hot_is_timed(section)) {
+        uint64_t duration_ns = zf_os_ticks_to_ns(now->ticks - tally->begin.ticks);
+        if (section->budget_ns != 0 && duration_ns > section->budget_ns)
+            return false;
+        if (tally->durations != NULL)
+            hot_histogram_record(tally->durations, duration_ns);
+    }
+    zf_hot_slot(thread, index)->head = HOT_SLOT_CLOSED;
+    return true;
+}
+
+static uint64_t close_dirty(struct zf_hot_thread *thread, const struct hot_section *section,
+                            uint32_t index, const struct zf_hot_sample *now)
 {
     struct zf_hot_tally *tally = &thread->tallies[index];
     struct zf_hot_finding finding = zf_hot_find(thread, index, now);
@@ -152,7 +178,9 @@ uint64_t hot_section_end_slow(struct hot_section *section)
     if (thread == NULL || index == 0 || !zf_hot_is_open(thread, index))
         return end_without_begin(thread, section, index);
     now = zf_hot_sample_end(thread, zf_hot_is_timed(section));
-    return close_slot(thread, section, index, &now);
+    if (is_clean(thread, index, &now) && close_clean(thread, section, index, &now))
+        return 0;
+    return close_dirty(thread, section, index, &now);
 }
 
 void zf_hot_abandon(struct zf_hot_thread *thread, uint32_t index)

@@ -5,7 +5,7 @@ import re
 # A declaration may go over several lines; its name is the last word before the first parenthesis,
 # or before the semicolon of a variable.
 DECLARATION = re.compile(
-    r"^(?:extern )?ZEROFAULT_(API|INLINE|COLD)\b([^;{(]*?)\b(\w+)(?=\(|;)", re.MULTILINE
+    r"^(?:extern )?ZEROFAULT_(API|INLINE|COLD|OUTLINE)\b([^;{(]*?)\b(\w+)(?=\(|;)", re.MULTILINE
 )
 
 

@@ -16,7 +16,7 @@ COMMENT_OR_LITERAL = re.compile(
     COMMENT.pattern + r"|\"(?:\\.|[^\"\\\n])*\"|'(?:\\.|[^'\\\n])+'", re.DOTALL
 )
 CONTROL = re.compile(r"(\)|\belse|\bdo) \{$")
-PUBLIC = re.compile(r"^ZEROFAULT_(API|INLINE|COLD)\b[^;{]*?\b(\w+)\(", re.MULTILINE)
+PUBLIC = re.compile(r"^ZEROFAULT_(API|INLINE|COLD|OUTLINE)\b[^;{]*?\b(\w+)\(", re.MULTILINE)
 PARTS_OF_COMMENT = (
     ("Returns", re.compile(r"\bReturns\s+\S")),
     ("Latency", re.compile(r"\bLatency\s+(hot|warm|cold)\b")),
