@@ -330,7 +330,7 @@ static void filling_takes_no_fault_with(const struct arena_options *options)
     error = arena_warmup(arena, NULL, &report);
     if (error != 0 && options->huge_pages == WARMUP_REQUIRE)
         arena_destroy(arena);
-    need("huge-pages", error == 0 || options->huge_pages != WARMUP_REQUIRE,
+    need("transparent huge pages", error == 0 || options->huge_pages != WARMUP_REQUIRE,
          "no transparent huge pages to be had: %s", strerror(-error));
     (void)warmup_report_print(&report, stdout);
     assert_int_equal(error, 0);

@@ -72,8 +72,8 @@ static void attach_to(enum hot_source source, uint32_t watch)
 {
     struct hot_thread_report report = HOT_THREAD_REPORT_INIT;
     int error = hot_thread_attach(&HOT_THREAD_OPTIONS(.source = source, .watch = watch), &report);
-    need("fault-ring", error == 0, "the guard is refused here: %s", strerror(-error));
-    need("fault-ring", report.watched == watch, "a watch is refused here");
+    need("perf", error == 0, "the guard is refused here: %s", strerror(-error));
+    need("perf", report.watched == watch, "a watch is refused here");
 }
 
 static struct hot_section_statistics stats_of(const struct hot_section *section)
@@ -375,7 +375,7 @@ static void ending_on_another_cpu_is_a_migration(void **state)
     cpu_set_t before;
     (void)state;
     assert_int_equal(sched_getaffinity(0, sizeof before, &before), 0);
-    need("two-cpus", CPU_COUNT(&before) > 1, "only one CPU to run on");
+    need("two CPUs", CPU_COUNT(&before) > 1, "only one CPU to run on");
     attach_to(HOT_SOURCE_RING, HOT_WATCH_MIGRATIONS);
 
     for (size_t cpu = 0, moved = 0; cpu < CPU_SETSIZE && moved < 2; ++cpu) {

@@ -43,7 +43,7 @@ static void need_ring(void)
 {
     int error = hot_thread_attach(&HOT_THREAD_OPTIONS(.source = HOT_SOURCE_RING), NULL);
     hot_thread_detach();
-    need("fault-ring", error == 0, "no fault ring here: %s", strerror(-error));
+    need("perf", error == 0, "no fault ring here: %s", strerror(-error));
 }
 
 /* ---------------------------------------------------------------------------------- many threads

@@ -35,7 +35,7 @@ static void attach(enum hot_source source)
     int error;
     hot_thread_detach();
     error = hot_thread_attach(&HOT_THREAD_OPTIONS(.source = source), &report);
-    need("fault-ring", error == 0 || source == HOT_SOURCE_RUSAGE, "no fault ring here: %s",
+    need("perf", error == 0 || source == HOT_SOURCE_RUSAGE, "no fault ring here: %s",
          strerror(-error));
     assert_int_equal(error, 0);
     assert_int_equal(report.active, source);

@@ -57,7 +57,7 @@ static void need_ring(void)
     struct hot_thread_report report;
     int error = try_attach(HOT_SOURCE_RING, &report);
     hot_thread_detach();
-    need("fault-ring", error == 0, "no fault ring here: %s", strerror(-error));
+    need("perf", error == 0, "no fault ring here: %s", strerror(-error));
 }
 
 /* One, to the guard; ThreadSanitizer adds faults of its own. */
@@ -305,7 +305,7 @@ static int paranoid_level(void)
 static void ring_works_for_an_unprivileged_user(void **state)
 {
     (void)state;
-    need("fault-ring", paranoid_level() <= 2, "kernel.perf_event_paranoid is %d", paranoid_level());
+    need("perf", paranoid_level() <= 2, "kernel.perf_event_paranoid is %d", paranoid_level());
     assert_int_equal(in_child(as_nobody), 0);
 }
 

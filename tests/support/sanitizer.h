@@ -31,7 +31,7 @@
 static inline void need_exact_faults(void)
 {
 #ifdef __SANITIZE_THREAD__
-    need("exact-faults", false, "ThreadSanitizer's own memory faults too");
+    need("exact faults", false, "ThreadSanitizer's own memory faults too");
 #endif
 }
 
