@@ -299,6 +299,18 @@ ZEROFAULT_API int hot_thread_attach(const struct hot_thread_options *options,
                                     struct hot_thread_report *report);
 
 /**
+ * Tell how the calling thread is attached: with which options, and with what success. Either
+ * argument may be NULL. With these options the thread can be attached again as it was.
+ *
+ * Returns  0; -ENOTCONN the thread is not attached; -EINVAL the size of a struct is unknown
+ * Latency  warm
+ * Threads  any
+ * Since    0.1
+ */
+ZEROFAULT_API int hot_thread_attached(struct hot_thread_options *options,
+                                      struct hot_thread_report *report);
+
+/**
  * Undo hot_thread_attach. Sections open on this thread are closed and counted as misuse; the
  * counts stay in the sections' statistics. Thread exit does the same.
  *

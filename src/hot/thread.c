@@ -353,6 +353,11 @@ int hot_thread_attach(const struct hot_thread_options *options, struct hot_threa
         result.active = HOT_SOURCE_NONE;
     result.remedy = ring_remedy(result.ring_error);
     result.blind_to = blind_spot(result.active);
+    if (error == 0) {
+        known.source = result.asked;
+        self->options = known;
+        self->report = result;
+    }
     if (report != NULL)
         zf_result_give(report, &result, sizeof result);
     return error;

@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "program.h"
+#include "support/program.h"
 
 static void hello_prints_exactly_what_is_expected(void **state)
 {

@@ -18,7 +18,7 @@
 #include "book.h"
 #include "input.h"
 #include "plain.h"
-#include "program.h"
+#include "support/program.h"
 
 static struct program_result result;
 

@@ -14,8 +14,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "program.h"
 #include "support/needs.h"
+#include "support/program.h"
 
 #define MODES 4
 

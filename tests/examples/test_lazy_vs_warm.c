@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "program.h"
+#include "support/program.h"
 
 /* Enough pages that a stray fault is not mistaken for them. */
 #define SIZE_BYTES (4u << 20)

@@ -121,6 +121,35 @@ static void first_begin_attaches_by_itself(void **state)
     assert_int_not_equal(hot_source_active(), HOT_SOURCE_NONE);
 }
 
+static void attached_thread_tells_how_and_can_be_attached_so_again(void **state)
+{
+    struct hot_thread_options options = {.struct_size = sizeof options};
+    struct hot_thread_report report = HOT_THREAD_REPORT_INIT;
+    (void)state;
+    assert_int_equal(hot_thread_attached(&options, &report), -ENOTCONN);
+    assert_int_equal(
+        hot_thread_attach(&HOT_THREAD_OPTIONS(.ring_bytes = 8192, .watch = HOT_WATCH_MIGRATIONS),
+                          NULL),
+        0);
+    assert_int_equal(hot_thread_attached(&options, &report), 0);
+    assert_int_equal(options.source, HOT_SOURCE_AUTO);
+    assert_int_equal(options.ring_bytes, 8192);
+    assert_int_equal(options.watch, HOT_WATCH_MIGRATIONS);
+    assert_int_equal(report.asked, HOT_SOURCE_AUTO);
+    assert_int_equal(report.active, hot_source_active());
+    assert_int_equal(report.watched, HOT_WATCH_MIGRATIONS);
+    assert_true(report.self_tested);
+
+    hot_thread_detach();
+    assert_int_equal(hot_thread_attached(NULL, NULL), -ENOTCONN);
+    assert_int_equal(hot_thread_attach(&options, NULL), 0);
+    report.struct_size = 0;
+    assert_int_equal(hot_thread_attached(NULL, &report), -EINVAL);
+    options.struct_size = 0;
+    assert_int_equal(hot_thread_attached(&options, NULL), -EINVAL);
+    assert_int_equal(hot_thread_attached(NULL, NULL), 0);
+}
+
 /* Every new mapping is populated then, that of the self-test too if it were left locked. */
 static int attach_with_all_mappings_locked(void)
 {
@@ -436,6 +465,7 @@ int main(void)
         cmocka_unit_test_teardown(automatic_choice_is_the_ring_and_says_so, detach),
         cmocka_unit_test_teardown(first_begin_attaches_by_itself, detach),
         cmocka_unit_test(guard_proves_itself_in_a_process_that_locks_all_mappings),
+        cmocka_unit_test_teardown(attached_thread_tells_how_and_can_be_attached_so_again, detach),
         cmocka_unit_test_teardown(attach_refuses_a_second_time_and_bad_arguments, detach),
         cmocka_unit_test_teardown(clean_begin_and_end_make_no_system_call, detach),
         cmocka_unit_test_teardown(refused_ring_falls_back_to_rusage_and_says_why, detach),

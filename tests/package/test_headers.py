@@ -6,7 +6,7 @@ import sys
 
 WARNINGS = "-Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror".split()
 # What the headers may include beside each other: small, in every C library, and valid C++.
-STANDARD = {"stdbool.h", "stddef.h", "stdint.h", "stdio.h", "string.h"}
+STANDARD = set("stdarg.h stdbool.h stddef.h stdint.h stdio.h stdlib.h string.h".split())
 
 
 def compiles(compiler, language, standard, include, header):

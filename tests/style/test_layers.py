@@ -22,6 +22,7 @@ PUBLIC = {
     "arena.h": "arena",
     "pool.h": "arena",
     "hot.h": "hot",
+    "testing.h": "hot",
     "zerofault.h": "hot",
 }
 

@@ -1,5 +1,5 @@
 /* Running a program; see program.h. Output goes to files, so no pipe can fill up and stall. */
-#include "program.h"
+#include "support/program.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

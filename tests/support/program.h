@@ -1,8 +1,8 @@
 /*
  * Running a program as a user does: arguments in; status, output and complaints out.
  */
-#ifndef TESTS_EXAMPLES_PROGRAM_H
-#define TESTS_EXAMPLES_PROGRAM_H
+#ifndef ZF_TESTS_SUPPORT_PROGRAM_H
+#define ZF_TESTS_SUPPORT_PROGRAM_H
 
 #include <stdbool.h>
 #include <stddef.h>
