@@ -125,14 +125,15 @@ ssize_t zf_os_read_file(const char *path, char *text, size_t size_bytes);
 /*
  * The calling thread's page faults, recorded by the system in the thread itself: `*head` has
  * moved before the next instruction of the program runs. Only faults taken by the program's own
- * instructions are seen. Records have one fixed size, so every head value is a boundary and a
- * distance between two is a count.
+ * instructions are seen. Every value that the head ever had is a boundary between records, whose
+ * sizes differ.
  */
 struct zf_os_fault_ring {
     const volatile uint64_t *head; /* bytes ever written */
     const unsigned char *data;     /* the last data_bytes of them, at head modulo data_bytes */
     size_t data_bytes;             /* power of two */
     int handle;
+    uint32_t thread_id; /* whose ring it is */
 };
 
 struct zf_os_fault {
@@ -160,7 +161,8 @@ void zf_os_fault_ring_close(struct zf_os_fault_ring *ring);
 /* In a child that inherited only the handle: let go of it. The ring itself is not mapped there. */
 void zf_os_ring_abandon(int handle);
 
-/* Count the records between two heads, those overwritten since included. */
+/* Count the records between two heads. Of those overwritten since, as many as there can have been
+ * at most. */
 uint64_t zf_os_fault_ring_count(const struct zf_os_fault_ring *ring, uint64_t from, uint64_t to);
 
 /* Copy the first record at or after `*position` that is still there, and move `*position` behind
