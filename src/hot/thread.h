@@ -78,6 +78,8 @@ struct zf_hot_thread {
     uint32_t thread_id;
     struct zf_os_fault_ring ring;      /* when the source has one */
     struct zf_os_switch_ring switches; /* when watched */
+    struct zf_os_chain_ring chains;    /* when watched */
+    struct zf_os_chain chain;          /* the last one found; a violation's frames lie here */
     uint32_t pause_depth;
     struct zf_hot_sample pause_begin; /* when the outermost pause began */
     size_t pause_count;               /* of pauses[], since the outermost section was opened */

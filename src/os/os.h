@@ -198,6 +198,38 @@ struct zf_os_switches zf_os_switch_ring_count(const struct zf_os_switch_ring *ri
 /* The CPU that the calling thread runs on. No system call. */
 uint32_t zf_os_cpu(void);
 
+/* --------------------------------------------------------------------------------- chain ring */
+
+/* Who called the instructions that faulted, recorded in the same way, in records of any size. */
+struct zf_os_chain_ring {
+    const volatile uint64_t *head; /* bytes ever written */
+    const unsigned char *data;
+    size_t data_bytes;
+    int handle;
+    uint32_t thread_id; /* whose ring it is */
+};
+
+#define ZF_OS_CHAIN_FRAMES_MAX 32
+
+/* One fault again, with its callers as far as the system could tell. */
+struct zf_os_chain {
+    uintptr_t address;     /* of the data */
+    uintptr_t instruction; /* of the code */
+    uint64_t time_ns;      /* as zf_os_clock_ns; a little off the fault ring's */
+    size_t frame_count;
+    uintptr_t frames[ZF_OS_CHAIN_FRAMES_MAX]; /* return addresses, innermost first */
+};
+
+/* Open and close; errors as of the fault ring. */
+int zf_os_chain_ring_open(struct zf_os_chain_ring *ring);
+void zf_os_chain_ring_close(struct zf_os_chain_ring *ring);
+
+/* Copy the chain at `*position`, which is 0 or what an earlier call left there, and move behind it.
+ * When that part was overwritten, go on at the oldest chain that is still there and certain.
+ * Returns 1, or 0 when there is none before `to`, a head. */
+int zf_os_chain_ring_next(const struct zf_os_chain_ring *ring, uint64_t *position, uint64_t to,
+                          struct zf_os_chain *chain);
+
 /* ---------------------------------------------------------------------- end of threads, fork */
 
 /* Have `at_exit(context)` called when the calling thread ends; NULL takes it back. One per thread.

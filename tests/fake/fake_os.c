@@ -463,6 +463,27 @@ struct zf_os_switches zf_os_switch_ring_count(const struct zf_os_switch_ring *ri
     return none;
 }
 
+int zf_os_chain_ring_open(struct zf_os_chain_ring *ring)
+{
+    (void)ring;
+    return -EOPNOTSUPP;
+}
+
+void zf_os_chain_ring_close(struct zf_os_chain_ring *ring)
+{
+    (void)ring;
+    must(false); /* none was opened */
+}
+
+int zf_os_chain_ring_next(const struct zf_os_chain_ring *ring, uint64_t *position, uint64_t to,
+                          struct zf_os_chain *chain)
+{
+    (void)ring;
+    (void)chain;
+    must(*position == to);
+    return 0;
+}
+
 uint32_t zf_os_cpu(void)
 {
     return 0;
