@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "arena/registry.h"
+#include "hot/chains.h"
 
 #define SECOND_NS 1000000000u
 
@@ -103,6 +104,7 @@ static uint64_t tell_records(const struct delivery *delivery)
     uint64_t limit = delivery->finding->counts[HOT_FAULT];
     uint64_t position = delivery->finding->from;
     uint64_t told = 0;
+    uint64_t chain_position = 0;
     struct zf_os_fault fault;
     while (told < limit &&
            zf_os_fault_ring_next(&thread->ring, &position, delivery->finding->to, &fault) != 0) {
@@ -113,6 +115,7 @@ static uint64_t tell_records(const struct delivery *delivery)
         violation.instruction = fault.instruction;
         violation.time_ns = fault.time_ns;
         violation.thread_id = fault.thread_id;
+        zf_hot_chains_attach(thread, &chain_position, &violation);
         tell(delivery, violation);
         ++told;
     }

@@ -14,6 +14,7 @@
 
 #include "base/arith.h"
 #include "base/options.h"
+#include "hot/chains.h"
 #include "hot/durations.h"
 #include "hot/section.h"
 #include "hot/table.h"
@@ -38,6 +39,7 @@ static ZEROFAULT_THREAD_LOCAL unsigned char *self_range;
 static ZEROFAULT_THREAD_LOCAL size_t self_range_bytes;
 static ZEROFAULT_THREAD_LOCAL int self_ring_handle = -1;
 static ZEROFAULT_THREAD_LOCAL int self_switch_handle = -1;
+static ZEROFAULT_THREAD_LOCAL int self_chain_handle = -1;
 
 /* ------------------------------------------------------------------------------------ tripwire */
 
@@ -73,6 +75,7 @@ static void put_in_view(struct zf_hot_thread *thread)
     self_range_bytes = thread->range_bytes;
     self_ring_handle = zf_hot_has_ring(thread) ? thread->ring.handle : -1;
     self_switch_handle = zf_hot_watches(thread, HOT_WATCH_SWITCHES) ? thread->switches.handle : -1;
+    self_chain_handle = zf_hot_watches(thread, HOT_WATCH_CALL_CHAINS) ? thread->chains.handle : -1;
     hot_thread_table = thread->table;
     zf_tripwire = &thread->tripwire;
 }
@@ -95,6 +98,8 @@ static void forget_inherited(void)
         zf_os_ring_abandon(self_ring_handle);
     if (self_switch_handle >= 0)
         zf_os_ring_abandon(self_switch_handle);
+    if (self_chain_handle >= 0)
+        zf_os_ring_abandon(self_chain_handle);
     (void)zf_os_release(self_range, self_range_bytes);
 }
 
@@ -255,6 +260,8 @@ static int choose_source(struct zf_hot_thread *thread, const struct hot_thread_o
     thread->source = HOT_SOURCE_RUSAGE;
     if (options->source == HOT_SOURCE_RUSAGE)
         return stand_in(thread, report);
+    if (((options->watch | options->required) & HOT_WATCH_CALL_CHAINS) != 0)
+        zf_hot_chains_prepare(thread);
     report->ring_error =
         zf_os_fault_ring_open(&thread->ring, thread->table + HOT_TABLE_BYTES, ring_bytes);
     if (report->ring_error != 0)

@@ -80,6 +80,8 @@ struct zf_hot_thread {
     struct zf_os_switch_ring switches; /* when watched */
     struct hot_thread_options options; /* as given to the attach */
     struct hot_thread_report report;   /* as the attach gave it */
+    struct zf_os_chain_ring chains;    /* when watched */
+    struct zf_os_chain chain;          /* the last one found; a violation's frames lie here */
     uint32_t pause_depth;
     struct zf_hot_sample pause_begin; /* when the outermost pause began */
     size_t pause_count;               /* of pauses[], since the outermost section was opened */

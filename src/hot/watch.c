@@ -6,6 +6,8 @@
 
 #include <errno.h>
 
+#include "hot/chains.h"
+
 static int open_switches(struct zf_hot_thread *thread)
 {
     return zf_os_switch_ring_open(&thread->switches);
@@ -39,7 +41,7 @@ static const struct watch watches[HOT_WATCH_COUNT] = {
     {open_nothing, close_nothing},
     {NULL, NULL},
     {NULL, NULL},
-    {NULL, NULL},
+    {zf_hot_chains_open, zf_hot_chains_close},
     {NULL, NULL},
 };
 

@@ -131,14 +131,15 @@ ssize_t zf_os_read_file(const char *path, char *text, size_t size_bytes);
 /*
  * The calling thread's page faults, recorded by the system in the thread itself: `*head` has
  * moved before the next instruction of the program runs. Only faults taken by the program's own
- * instructions are seen. Records have one fixed size, so every head value is a boundary and a
- * distance between two is a count.
+ * instructions are seen. Every value that the head ever had is a boundary between records, whose
+ * sizes differ.
  */
 struct zf_os_fault_ring {
     const volatile uint64_t *head; /* bytes ever written */
     const unsigned char *data;     /* the last data_bytes of them, at head modulo data_bytes */
     size_t data_bytes;             /* power of two */
     int handle;
+    uint32_t thread_id; /* whose ring it is */
 };
 
 struct zf_os_fault {
@@ -166,7 +167,8 @@ void zf_os_fault_ring_close(struct zf_os_fault_ring *ring);
 /* In a child that inherited only the handle: let go of it. The ring itself is not mapped there. */
 void zf_os_ring_abandon(int handle);
 
-/* Count the records between two heads, those overwritten since included. */
+/* Count the records between two heads. Of those overwritten since, as many as there can have been
+ * at most. */
 uint64_t zf_os_fault_ring_count(const struct zf_os_fault_ring *ring, uint64_t from, uint64_t to);
 
 /* Copy the first record at or after `*position` that is still there, and move `*position` behind
@@ -201,6 +203,38 @@ struct zf_os_switches zf_os_switch_ring_count(const struct zf_os_switch_ring *ri
 
 /* The CPU that the calling thread runs on. No system call. */
 uint32_t zf_os_cpu(void);
+
+/* --------------------------------------------------------------------------------- chain ring */
+
+/* Who called the instructions that faulted, recorded in the same way, in records of any size. */
+struct zf_os_chain_ring {
+    const volatile uint64_t *head; /* bytes ever written */
+    const unsigned char *data;
+    size_t data_bytes;
+    int handle;
+    uint32_t thread_id; /* whose ring it is */
+};
+
+#define ZF_OS_CHAIN_FRAMES_MAX 32
+
+/* One fault again, with its callers as far as the system could tell. */
+struct zf_os_chain {
+    uintptr_t address;     /* of the data */
+    uintptr_t instruction; /* of the code */
+    uint64_t time_ns;      /* as zf_os_clock_ns; a little off the fault ring's */
+    size_t frame_count;
+    uintptr_t frames[ZF_OS_CHAIN_FRAMES_MAX]; /* return addresses, innermost first */
+};
+
+/* Open and close; errors as of the fault ring. */
+int zf_os_chain_ring_open(struct zf_os_chain_ring *ring);
+void zf_os_chain_ring_close(struct zf_os_chain_ring *ring);
+
+/* Copy the chain at `*position`, which is 0 or what an earlier call left there, and move behind it.
+ * When that part was overwritten, go on at the oldest chain that is still there and certain.
+ * Returns 1, or 0 when there is none before `to`, a head. */
+int zf_os_chain_ring_next(const struct zf_os_chain_ring *ring, uint64_t *position, uint64_t to,
+                          struct zf_os_chain *chain);
 
 /* ---------------------------------------------------------------------- end of threads, fork */
 

@@ -477,6 +477,27 @@ uint64_t zf_os_ticks_to_ns(uint64_t ticks)
     return ticks;
 }
 
+int zf_os_chain_ring_open(struct zf_os_chain_ring *ring)
+{
+    (void)ring;
+    return -EOPNOTSUPP;
+}
+
+void zf_os_chain_ring_close(struct zf_os_chain_ring *ring)
+{
+    (void)ring;
+    must(false); /* none was opened */
+}
+
+int zf_os_chain_ring_next(const struct zf_os_chain_ring *ring, uint64_t *position, uint64_t to,
+                          struct zf_os_chain *chain)
+{
+    (void)ring;
+    (void)chain;
+    must(*position == to);
+    return 0;
+}
+
 uint32_t zf_os_cpu(void)
 {
     return 0;

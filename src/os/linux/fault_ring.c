@@ -3,28 +3,18 @@
  *
  * The event excludes the kernel, which is what an unprivileged process may ask for at
  * perf_event_paranoid 2; faults taken inside system calls are therefore not seen. The sample has
- * no variable part, so all records have one size, every head is a boundary, and a distance is a
- * count.
+ * no variable part, so records have one size unless another event of the same faults makes them
+ * longer; perf_log.c finds where they begin, and what was overwritten is counted as if it had.
  */
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/arith.h"
+#include "os/linux/perf_log.h"
 #include "os/linux/perf_ring.h"
 #include "os/os.h"
 
-/* What PERF_SAMPLE_IP | TID | TIME | ADDR writes, in the kernel's order. */
-struct fault_record {
-    struct perf_event_header header;
-    uint64_t instruction;
-    uint32_t process_id;
-    uint32_t thread_id;
-    uint64_t time_ns;
-    uint64_t address;
-};
-
-static_assert(sizeof(struct fault_record) == 40, "the kernel pads records to 8 bytes, not more");
 static_assert(offsetof(struct perf_event_mmap_page, data_head) == ZF_OS_FAULT_RING_HEAD_BYTES,
               "the head is where the kernel's interface has it");
 
@@ -56,6 +46,7 @@ int zf_os_fault_ring_open(struct zf_os_fault_ring *ring, void *place, size_t dat
     ring->data = opened.data;
     ring->data_bytes = opened.data_bytes;
     ring->handle = opened.handle;
+    ring->thread_id = zf_os_thread_id();
     return 0;
 }
 
@@ -73,32 +64,66 @@ void zf_os_ring_abandon(int handle)
     (void)close(handle);
 }
 
+static struct zf_perf_log log_of(const struct zf_os_fault_ring *ring)
+{
+    struct zf_perf_log log = {ring->head, ring->data, ring->data_bytes, ring->thread_id};
+    return log;
+}
+
+/* Move a position that was overwritten to the oldest record; how many were lost on the way, at
+ * most. */
+static uint64_t skip_lost(const struct zf_perf_log *log, uint64_t *position, uint64_t to)
+{
+    uint64_t oldest;
+    uint64_t lost;
+    if (!zf_perf_log_is_lost(log, *position))
+        return 0;
+    oldest = zf_perf_log_oldest(log, to);
+    ZF_ASSERT(oldest >= *position);
+    lost = (oldest - *position) / sizeof(struct zf_perf_sample);
+    *position = oldest;
+    return lost;
+}
+
 uint64_t zf_os_fault_ring_count(const struct zf_os_fault_ring *ring, uint64_t from, uint64_t to)
 {
-    (void)ring;
+    struct zf_perf_log log = log_of(ring);
+    struct zf_perf_sample sample;
+    uint64_t count;
     ZF_ASSERT(from <= to);
-    ZF_ASSERT((to - from) % sizeof(struct fault_record) == 0);
-    return (to - from) / sizeof(struct fault_record);
+    ZF_ASSERT(to <= *ring->head);
+    count = skip_lost(&log, &from, to);
+    while (from < to) {
+        size_t size_bytes = zf_perf_log_look(&log, from, to, &sample);
+        if (size_bytes == 0) /* overwritten this moment */
+            return count + (to - from) / sizeof sample;
+        count += sample.header.type == PERF_RECORD_SAMPLE;
+        from += size_bytes;
+    }
+    return count;
 }
 
 int zf_os_fault_ring_next(const struct zf_os_fault_ring *ring, uint64_t *position, uint64_t to,
                           struct zf_os_fault *fault)
 {
-    /* The fault of reading the ring itself would overwrite one more record: keep a distance. */
-    uint64_t kept = ring->data_bytes / sizeof(struct fault_record) - 1;
-    uint64_t count = zf_os_fault_ring_count(ring, *position, to);
-    struct fault_record record;
-    if (count == 0)
-        return 0;
-    if (count > kept)
-        *position = to - kept * sizeof record;
-    zf_perf_ring_copy(ring->data, ring->data_bytes, *position, &record, sizeof record);
-    ZF_ASSERT(record.header.type == PERF_RECORD_SAMPLE);
-    ZF_ASSERT(record.header.size == sizeof record);
-    *position += sizeof record;
-    fault->address = (uintptr_t)record.address;
-    fault->instruction = (uintptr_t)record.instruction;
-    fault->time_ns = record.time_ns;
-    fault->thread_id = record.thread_id;
-    return 1;
+    struct zf_perf_log log = log_of(ring);
+    ZF_ASSERT(*position <= to);
+    ZF_ASSERT(fault != NULL);
+    (void)skip_lost(&log, position, to);
+    while (*position < to) {
+        struct zf_perf_sample sample;
+        uint64_t start = *position;
+        size_t size_bytes = zf_perf_log_look(&log, start, to, &sample);
+        *position = size_bytes == 0 ? to : start + size_bytes;
+        /* Reading may fault, and that record may have overwritten what was read. */
+        if (size_bytes == 0 || sample.header.type != PERF_RECORD_SAMPLE ||
+            zf_perf_log_is_lost(&log, start))
+            continue;
+        fault->address = (uintptr_t)sample.address;
+        fault->instruction = (uintptr_t)sample.instruction;
+        fault->time_ns = sample.time_ns;
+        fault->thread_id = sample.thread_id;
+        return 1;
+    }
+    return 0;
 }
