@@ -20,6 +20,7 @@
 
 #include "base/arith.h"
 #include "base/assert.h"
+#include "os/linux/lines.h"
 
 /* linux/fs.h of Linux 6.7; the headers of older systems lack it. */
 struct scan_region {
@@ -129,40 +130,6 @@ static int count_by_mincore(const struct source *source, uintptr_t start, uintpt
 
 /* ---------------------------------------------------------------------------------------- smaps */
 
-/* Lines of a file of any length, without an allocation. */
-struct line_reader {
-    char text[4096];
-    size_t length; /* filled */
-    size_t next;   /* first byte not handed out */
-    int file;
-};
-
-/* The next line, cut when it is longer than the buffer; NULL at the end. */
-static char *next_line(struct line_reader *reader)
-{
-    for (;;) {
-        char *line = reader->text + reader->next;
-        char *newline = memchr(line, '\n', reader->length - reader->next);
-        ssize_t count;
-        if (newline != NULL) {
-            *newline = '\0';
-            reader->next = (size_t)(newline - reader->text) + 1;
-            return line;
-        }
-        reader->length -= reader->next;
-        memmove(reader->text, line, reader->length);
-        reader->next = 0;
-        /* A path that fills the buffer: keep its head, which holds the addresses. */
-        if (reader->length == sizeof reader->text)
-            reader->length = sizeof reader->text / 2;
-        count =
-            read(reader->file, reader->text + reader->length, sizeof reader->text - reader->length);
-        if (count <= 0)
-            return NULL;
-        reader->length += (size_t)count;
-    }
-}
-
 /* What smaps says of one mapping. */
 struct mapping {
     uintptr_t start;
@@ -227,15 +194,15 @@ static int add_mapping(const struct source *source, const struct mapping *mappin
 static int count_by_mapping(const struct source *source, uintptr_t start, uintptr_t end,
                             struct totals *totals)
 {
-    struct line_reader reader = {.file = open("/proc/self/smaps", O_RDONLY | O_CLOEXEC)};
+    struct zf_linux_lines lines;
     struct mapping mapping = {0};
     uintptr_t covered_end = start;
     char *line;
     int rc = 0;
     memset(totals, 0, sizeof *totals);
-    if (reader.file < 0)
+    if (zf_linux_lines_open(&lines, "/proc/self/smaps") != 0)
         return -EOPNOTSUPP;
-    while (rc == 0 && covered_end < end && (line = next_line(&reader)) != NULL) {
+    while (rc == 0 && covered_end < end && (line = zf_linux_lines_next(&lines)) != NULL) {
         if (!take_line(&mapping, line) || mapping.end <= start)
             continue;
         if (mapping.start >= end)
@@ -243,7 +210,7 @@ static int count_by_mapping(const struct source *source, uintptr_t start, uintpt
         rc = add_mapping(source, &mapping, start, end, totals);
         covered_end = mapping.end;
     }
-    close(reader.file);
+    zf_linux_lines_close(&lines);
     /* smaps ended early, or knows no flags: do not take silence for cold memory. */
     return rc == 0 && covered_end < end ? -EOPNOTSUPP : rc;
 }
