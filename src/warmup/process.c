@@ -44,13 +44,10 @@ UNINSTRUMENTED static void read_pages(const volatile unsigned char *base, size_t
         (void)base[offset];
 }
 
-int zf_process_warm_range(struct zf_process_run *run, void *base, size_t size_bytes, bool writable)
+/* The -errno of populating; a system that does not know the call gets its pages touched. */
+static int make_present(struct zf_process_run *run, void *base, size_t size_bytes, bool writable)
 {
     int rc = -EOPNOTSUPP;
-    ZF_ASSERT(base != NULL);
-    ZF_ASSERT(size_bytes % run->page_bytes == 0);
-    if (size_bytes == 0)
-        return 0;
     if (!run->touch)
         rc = writable ? zf_os_populate(base, size_bytes) : zf_os_populate_read(base, size_bytes);
     if (rc != -EOPNOTSUPP)
@@ -61,6 +58,29 @@ int zf_process_warm_range(struct zf_process_run *run, void *base, size_t size_by
     else
         read_pages(base, size_bytes, run->page_bytes);
     return 0;
+}
+
+static uint64_t faults_between(const struct zf_os_counters *before,
+                               const struct zf_os_counters *after)
+{
+    ZF_ASSERT(after->faults_minor >= before->faults_minor);
+    return after->faults_minor - before->faults_minor + after->faults_major - before->faults_major;
+}
+
+int zf_process_warm_range(struct zf_process_run *run, void *base, size_t size_bytes, bool writable)
+{
+    struct zf_os_counters before, after;
+    int rc;
+    ZF_ASSERT(base != NULL);
+    ZF_ASSERT(size_bytes % run->page_bytes == 0);
+    if (size_bytes == 0)
+        return 0;
+    /* Right around the call, so that nothing but the range is counted. */
+    zf_os_counters(&before);
+    rc = make_present(run, base, size_bytes, writable);
+    zf_os_counters(&after);
+    run->faults += faults_between(&before, &after);
+    return rc;
 }
 
 /* Populate a page of our own: if touching it still faults, nothing was populated. A system that
@@ -129,9 +149,12 @@ static int warm_tls(struct zf_process_run *run, struct process_item *item)
 
 static int warm_clock(struct zf_process_run *run, struct process_item *item)
 {
-    (void)run;
+    struct zf_os_counters before, after;
     (void)item;
+    zf_os_counters(&before);
     zf_os_clocks_use();
+    zf_os_counters(&after);
+    run->faults += faults_between(&before, &after);
     return 0;
 }
 
@@ -162,46 +185,45 @@ static struct process_item *item_of(const struct zf_process_run *run, const stru
     return (struct process_item *)(void *)((unsigned char *)run->report + part->offset);
 }
 
-/* Run one part; the faults that it took in this thread. */
-static uint64_t run_part(struct zf_process_run *run, const struct part *part)
+static void run_part(struct zf_process_run *run, const struct part *part)
 {
     struct process_item *item = item_of(run, part);
-    struct zf_os_counters before, after;
     ZF_ASSERT(item->asked == WARMUP_PREFER || item->asked == WARMUP_REQUIRE);
-    zf_os_counters(&before);
     item->asked_bytes = 0;
     item->granted_bytes = 0;
+    run->faults = 0;
     item->error = part->warm(run, item);
-    zf_os_counters(&after);
     ZF_ASSERT(item->granted_bytes <= item->asked_bytes);
-    return after.faults_minor - before.faults_minor + after.faults_major - before.faults_major;
 }
 
 static void warm_parts(struct zf_process_run *run)
 {
     for (size_t i = 0; i < PARTS_COUNT; ++i) {
         struct process_item *item = item_of(run, &parts[i]);
+        struct zf_os_counters before, after;
         uint64_t start_ns = zf_os_clock_ns();
         if (item->asked == WARMUP_OFF)
             continue;
-        item->faults = run_part(run, &parts[i]);
+        zf_os_counters(&before);
+        run_part(run, &parts[i]);
+        zf_os_counters(&after);
+        item->faults = faults_between(&before, &after);
         item->spent_ns = zf_os_clock_ns() - start_ns;
     }
 }
 
-/* One more round over all parts; the faults that it took. */
+/* One more round over all parts; the faults that their ranges took. */
 static uint64_t prove_parts(struct zf_process_run *run)
 {
     uint64_t faults = 0;
     for (size_t i = 0; i < PARTS_COUNT; ++i) {
         struct process_item *item = item_of(run, &parts[i]);
-        uint64_t own;
         if (item->asked == WARMUP_OFF || parts[i].once)
             continue;
-        own = run_part(run, &parts[i]);
-        if (own != 0 && item->error == 0)
+        run_part(run, &parts[i]);
+        if (run->faults != 0 && item->error == 0)
             item->error = -EFAULT;
-        faults += own;
+        faults += run->faults;
     }
     return faults;
 }

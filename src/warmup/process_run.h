@@ -14,6 +14,7 @@ struct zf_process_run {
     size_t stack_bytes; /* wished, whole pages */
     size_t heap_bytes;  /* wished */
     bool touch;         /* populate is not known here, or does nothing */
+    uint64_t faults;    /* that the part under way found in its ranges */
 };
 
 /* Warm one part and fill in its bytes; run again, it finds nothing to do. 0 or -errno. */
@@ -24,7 +25,8 @@ zf_process_step zf_process_heap;
 zf_process_step zf_process_lock;
 zf_process_step zf_process_binding;
 
-/* Make a range present: written to without a change, or read. Whole pages. 0 or -errno. */
+/* Make a range present: written to without a change, or read. Whole pages. Adds what it faults to
+ * run->faults. 0 or -errno. */
 int zf_process_warm_range(struct zf_process_run *run, void *base, size_t size_bytes, bool writable);
 
 /* 0; -ENOMEM the system, or this process's control group, has less than that available. */

@@ -101,9 +101,10 @@ static void libraries_are_named(void **state)
 static void stacks_heaps_and_mappings_are_of_no_object(void **state)
 {
     unsigned char local = 0;
-    void *block = malloc(100);
+    void *block;
     (void)state;
     need_no_sanitizer();
+    block = malloc(100);
     assert_int_equal(find((uintptr_t)&local).found, 0);
     assert_int_equal(find((uintptr_t)block).found, 0);
     free(block);
@@ -200,11 +201,12 @@ static void a_stack_holds_the_frame_that_asks(void **state)
 
 static void the_heap_is_where_malloc_gets_its_blocks(void **state)
 {
-    void *block = malloc(1000);
     size_t size_bytes;
     void *base;
+    void *block;
     (void)state;
     need_no_sanitizer();
+    block = malloc(1000);
     assert_int_equal(zf_os_heap(&base, &size_bytes), 0);
     assert_in_range((uintptr_t)block, (uintptr_t)base, (uintptr_t)base + size_bytes - 1000);
     free(block);

@@ -152,9 +152,9 @@ static void a_wish_for_too_much_is_reported_and_a_must_fails(void **state)
 /* Its own stack without a guard, between pages that are the test's. */
 static void memory_beside_a_stack_of_the_program_is_not_touched(void **state)
 {
-    struct outcome outcome = {.asked_bytes = MIB};
+    struct outcome outcome = {.asked_bytes = 2 * MIB};
     size_t below_bytes = 64 * KIB;
-    size_t stack_bytes = 256 * KIB;
+    size_t stack_bytes = MIB;
     unsigned char *below = mmap(NULL, below_bytes + stack_bytes, PROT_READ | PROT_WRITE,
                                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
     struct zf_os_residency residency;
