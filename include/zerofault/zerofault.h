@@ -7,6 +7,7 @@
 #include <zerofault/histogram.h>
 #include <zerofault/hot.h>
 #include <zerofault/pool.h>
+#include <zerofault/process.h>
 #include <zerofault/version.h>
 #include <zerofault/warmup.h>
 #include <zerofault/wish.h>

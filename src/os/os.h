@@ -1,11 +1,11 @@
 /*
- * Everything that zerofault asks of an operating system, in about thirty calls.
+ * Everything that zerofault asks of an operating system, in about forty calls.
  *
  * One folder per system implements it; the build chooses. No other part names a system call. An
  * int result is 0 or -errno; on failure nothing is changed unless a comment says so. Ranges are
  * whole pages: `base` and `size_bytes` are multiples of zf_os_page_bytes(), size_bytes is not 0,
- * and the range was reserved here; the functions assert it. -EOPNOTSUPP always means that this
- * system does not know the call, never that it refused this one.
+ * and the range was reserved here, unless a comment says "any"; the functions assert it.
+ * -EOPNOTSUPP always means that this system does not know the call, never that it refused this one.
  */
 #ifndef ZF_OS_OS_H
 #define ZF_OS_OS_H
@@ -43,11 +43,14 @@ int zf_os_name(void *base, size_t size_bytes, const char *name);
 
 /* ------------------------------------------------------------------------ residency and locking */
 
-/* Make every page of the range present and writable, keeping content, as if each had been
+/* Make every page of any writable range present and writable, keeping content, as if each had been
  * written. -EOPNOTSUPP the system cannot (touch instead); -ENOMEM no memory; -EFAULT a page
  * cannot be had; -EHWPOISON broken memory. Pages before the failing one stay. A success proves
  * nothing: ask zf_os_residency. */
 int zf_os_populate(void *base, size_t size_bytes);
+
+/* Make every page of any readable range present, as if each had been read. As zf_os_populate. */
+int zf_os_populate_read(const void *base, size_t size_bytes);
 
 /* Keep the pages of the range in memory, populating those that are not there. -ENOMEM over the
  * limit for locked memory, or no memory; -EPERM no locking for this process at all; -EAGAIN some
@@ -235,6 +238,81 @@ void zf_os_chain_ring_close(struct zf_os_chain_ring *ring);
  * Returns 1, or 0 when there is none before `to`, a head. */
 int zf_os_chain_ring_next(const struct zf_os_chain_ring *ring, uint64_t *position, uint64_t to,
                           struct zf_os_chain *chain);
+/* --------------------------------------------------------------------------- the whole process */
+
+/* A stretch of memory that the loader, not this library, has made. */
+struct zf_os_image {
+    const char *object; /* file name of the loaded object; "" for the program; while visited */
+    void *base;
+    size_t size_bytes;
+    bool writable; /* writable by this process alone; otherwise readable at least */
+};
+
+/* Called with one stretch at a time; anything but 0 ends the walk, which returns it. It may
+ * populate and touch, but neither load nor unload. */
+typedef int zf_os_image_visit(const struct zf_os_image *image, void *context);
+
+/* Visit the memory of every object that is loaded now: program, libraries, loader, what the kernel
+ * adds. Protections are those of this moment. What is not accessible is left out. -EOPNOTSUPP the
+ * system does not tell what is mapped how. */
+int zf_os_each_image(zf_os_image_visit *visit, void *context);
+
+/* Visit the calling thread's thread-local variables of every loaded object, those that the system
+ * would only make at their first use included. All of them are writable. */
+int zf_os_each_thread_local(zf_os_image_visit *visit, void *context);
+
+/* Function slots that the loader fills at the first call. */
+struct zf_os_binding {
+    size_t objects;       /* loaded */
+    size_t lazy_objects;  /* with slots still to be filled */
+    size_t slots;         /* of all objects */
+    size_t lazy_slots;    /* still to be filled */
+    char lazy_object[64]; /* end of the first such object's file name; "" when there is none */
+};
+
+/* Count them. Cannot fail; a system without such slots counts 0. */
+void zf_os_binding(struct zf_os_binding *binding);
+
+/* The stack of the calling thread, which grows downwards. */
+struct zf_os_stack {
+    void *lowest; /* first page that is there to be used now */
+    void *frame;  /* first page of the caller, in use from here up */
+    void *top;    /* behind the last page */
+    bool grows;   /* more pages can come below `lowest` */
+};
+
+/* -EOPNOTSUPP the system does not tell, or this is not the thread's own stack (a coroutine's, a
+ * signal handler's); -ENOMEM no memory for asking. */
+int zf_os_stack(struct zf_os_stack *stack);
+
+/* Have a stack that grows reach down to `lowest`, or as far as it may; stack->lowest says how far
+ * it came. Never ends the process. -ENOMEM the system's limit, or another range in the way. */
+int zf_os_stack_grow(struct zf_os_stack *stack, const void *lowest);
+
+/* Have the C library keep what is freed and take nothing from elsewhere than its heap; for good.
+ * -EOPNOTSUPP the C library cannot, or malloc is not the C library's. */
+int zf_os_heap_keep(void);
+
+/* The range that malloc grows in place, free or not. -ENODATA there is none; -EOPNOTSUPP the system
+ * does not tell. */
+int zf_os_heap(void **base, size_t *size_bytes);
+
+/* Read each clock that needs no system call, so that its memory is there. */
+void zf_os_clocks_use(void);
+
+/* Lock all that is mapped now, and nothing that will be mapped later. A success proves nothing: ask
+ * zf_os_process_memory. -ENOMEM over the limit; -EPERM not allowed; -EAGAIN not all. */
+int zf_os_lock_all(void);
+
+/* The process as a whole. */
+struct zf_os_process_memory {
+    size_t lockable_bytes; /* accessible, and of a kind that can be locked */
+    size_t resident_bytes; /* of those, present */
+    size_t locked_bytes;   /* of those, present and locked */
+};
+
+/* -EOPNOTSUPP the system does not tell. */
+int zf_os_process_memory(struct zf_os_process_memory *memory);
 
 /* ---------------------------------------------------------------------- end of threads, fork */
 

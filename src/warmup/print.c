@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/options.h"
+#include "warmup/print.h"
 
 #define MEBIBYTE (1024.0 * 1024.0)
 #define COLUMN_WIDTH 12
@@ -41,7 +42,7 @@ static const char *error_name(int error)
     return "error";
 }
 
-static void print_error(FILE *stream, int error)
+void zf_warmup_print_error(FILE *stream, int error)
 {
     fprintf(stream, "%s (%s)", error_name(error), strerror(-error));
 }
@@ -63,7 +64,7 @@ static void print_item(FILE *stream, const char *title, const struct warmup_item
                 100.0 * (double)item->granted_bytes / (double)item->asked_bytes);
     if (item->error != 0) {
         fputs("  ", stream);
-        print_error(stream, item->error);
+        zf_warmup_print_error(stream, item->error);
     }
     fputc('\n', stream);
     if (item->remedy != NULL)
@@ -78,7 +79,7 @@ static void print_header(FILE *stream, const struct warmup_report *report)
     if (report->result == 0)
         fputs(report->proven ? "warm, proven" : "done, not proven", stream);
     else
-        print_error(stream, report->result);
+        zf_warmup_print_error(stream, report->result);
     fputc('\n', stream);
     if (report->limit != WARMUP_LIMIT_NONE)
         fprintf(stream, "  %-*s%s: needs %.1f MiB, has %.1f MiB left\n", COLUMN_WIDTH, "limit",
@@ -91,7 +92,7 @@ static void print_method(FILE *stream, const struct warmup_report *report)
     fprintf(stream, "  %-*s%s", COLUMN_WIDTH, "method", warmup_method_name(report->method));
     if (report->fallback_error != 0) {
         fputs(", because the one before it said ", stream);
-        print_error(stream, report->fallback_error);
+        zf_warmup_print_error(stream, report->fallback_error);
     }
     fputc('\n', stream);
 }

@@ -69,6 +69,11 @@ static int enter(enum fake_call call)
     return fake_os.refuse[call];
 }
 
+int fake_os_enter(enum fake_call call)
+{
+    return enter(call);
+}
+
 size_t fake_os_ranges_count(void)
 {
     size_t count = 0;
@@ -232,17 +237,53 @@ static void make_present(struct fake_range *range, unsigned char *base, size_t s
     }
 }
 
+/* Sanitizers guard what lies beside a block of malloc. */
+#if defined(__clang__)
+#define UNINSTRUMENTED __attribute__((disable_sanitizer_instrumentation, noinline))
+#else
+#define UNINSTRUMENTED __attribute__((no_sanitize_address, no_sanitize_thread, noinline))
+#endif
+
+UNINSTRUMENTED static void touch(volatile unsigned char *base, size_t size_bytes)
+{
+    for (size_t offset = 0; offset < size_bytes; offset += PAGE)
+        base[offset] |= 0;
+}
+
+/* Memory that was not reserved here, like a block of malloc. */
+static bool is_foreign(const void *base, size_t size_bytes)
+{
+    must(((uintptr_t)base | size_bytes) % PAGE == 0 && size_bytes != 0);
+    return fake_os_range(base) == NULL;
+}
+
 int zf_os_populate(void *base, size_t size_bytes)
 {
-    struct fake_range *range = range_of(base, size_bytes, true);
+    struct fake_range *range;
     int rc = enter(FAKE_POPULATE);
     if (rc != 0 || fake_os.populate_lies)
         return rc;
+    if (is_foreign(base, size_bytes)) {
+        touch(base, size_bytes);
+        return 0;
+    }
+    range = range_of(base, size_bytes, true);
     if (fake_os.stale_populates != 0 && present_pages(base, PAGE) != 0) {
         --fake_os.stale_populates;
         ++earlier_faults;
     }
     make_present(range, base, size_bytes);
+    return 0;
+}
+
+int zf_os_populate_read(const void *base, size_t size_bytes)
+{
+    int rc = enter(FAKE_POPULATE_READ);
+    if (rc != 0 || fake_os.populate_lies)
+        return rc;
+    (void)range_of(base, size_bytes, true);
+    for (size_t offset = 0; offset < size_bytes; offset += PAGE)
+        (void)*((const volatile unsigned char *)base + offset);
     return 0;
 }
 

@@ -13,12 +13,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "os/os.h"
+
 /* The calls that can fail. */
 enum fake_call {
     FAKE_RESERVE = 0,
     FAKE_COMMIT,
     FAKE_NAME,
     FAKE_POPULATE,
+    FAKE_POPULATE_READ,
     FAKE_LOCK,
     FAKE_RESIDENCY,
     FAKE_LOCKED_BYTES,
@@ -32,6 +35,14 @@ enum fake_call {
     FAKE_READ_FILE,
     FAKE_RING_OPEN,
     FAKE_THREAD_AT_EXIT,
+    FAKE_EACH_IMAGE,
+    FAKE_EACH_THREAD_LOCAL,
+    FAKE_STACK,
+    FAKE_STACK_GROW,
+    FAKE_HEAP_KEEP,
+    FAKE_HEAP,
+    FAKE_LOCK_ALL,
+    FAKE_PROCESS_MEMORY,
     FAKE_CALL_COUNT
 };
 
@@ -45,10 +56,17 @@ struct fake_os {
     bool counts_no_faults;       /* the counters stand still */
     size_t huge_page_bytes;      /* 0: none */
     size_t huge_free_bytes;      /* how much huge memory there is */
-    size_t huge_free_at_collapse_bytes; /* how much more appears for a collapse */
-    size_t lockable_bytes;              /* limit for locked memory */
-    size_t available_bytes;             /* MemAvailable */
-    int nodes_count;                    /* nodes 0 to this less 1 exist */
+    size_t huge_free_at_collapse_bytes;  /* how much more appears for a collapse */
+    size_t lockable_bytes;               /* limit for locked memory */
+    size_t available_bytes;              /* MemAvailable */
+    int nodes_count;                     /* nodes 0 to this less 1 exist */
+    struct zf_os_image images[4];        /* of loaded objects, in ranges of the test */
+    struct zf_os_image thread_variables; /* of the thread; base NULL: none */
+    struct zf_os_stack stack;            /* of the thread, in a range of the test */
+    unsigned char *stack_limit;          /* how far it may grow */
+    struct zf_os_image heap;             /* that malloc grows; base NULL: none */
+    struct zf_os_binding binding;        /* what is bound */
+    struct zf_os_process_memory memory;  /* before it is locked; lock_all locks all of it */
 
     /* What happened. */
     unsigned calls;        /* that could have failed */
@@ -91,6 +109,9 @@ void fake_os_fault(uintptr_t address, uintptr_t instruction);
 
 /* Fault rings opened and not closed. */
 size_t fake_os_rings_count(void);
+
+/* For the fake's other files: count a call; what it has to answer, 0 when it shall work. */
+int fake_os_enter(enum fake_call call);
 
 /* Run what the thread asked to have run at its end. */
 void fake_os_end_thread(void);

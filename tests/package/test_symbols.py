@@ -12,7 +12,9 @@ import sys
 
 import public_symbols
 
-PREFIXES = re.compile(r"(arena|hot|warmup|process|machine|fault_profile|zerofault|zf)_")
+PREFIXES = re.compile(
+    r"(arena|hot|warmup|process|machine|fault_profile|zerofault|zf)_|thread_warmup$"
+)
 
 
 def defined(nm, library, *options):

@@ -19,6 +19,7 @@ PUBLIC = {
     "histogram.h": "base",
     "wish.h": "region",
     "warmup.h": "warmup",
+    "process.h": "warmup",
     "arena.h": "arena",
     "pool.h": "arena",
     "hot.h": "hot",

@@ -35,6 +35,15 @@ static inline void need_exact_faults(void)
 #endif
 }
 
+/* Skip where the code under test, and not only the test, has a sanitizer's memory beside its own,
+ * or the sanitizer's malloc. */
+static inline void need_no_sanitizer(void)
+{
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+    need("exact-faults", false, "a sanitizer's own memory and malloc fault too");
+#endif
+}
+
 /* Make the shadow of a range resident, so that only the range itself can fault. */
 static inline void warm_shadow(const void *start, size_t size_bytes)
 {

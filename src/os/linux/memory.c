@@ -26,6 +26,7 @@
 
 /* Newer than the oldest headers that this compiles with. */
 enum {
+    ADVICE_POPULATE_READ = 22,  /* Linux 5.14 */
     ADVICE_POPULATE_WRITE = 23, /* Linux 5.14 */
     ADVICE_COLLAPSE = 25,       /* Linux 6.1 */
     POLICY_PREFERRED = 1,
@@ -147,6 +148,12 @@ int zf_os_populate(void *base, size_t size_bytes)
 {
     ZF_ASSERT(is_page_range(base, size_bytes));
     return advise(base, size_bytes, ADVICE_POPULATE_WRITE);
+}
+
+int zf_os_populate_read(const void *base, size_t size_bytes)
+{
+    ZF_ASSERT(is_page_range(base, size_bytes));
+    return advise((void *)(uintptr_t)base, size_bytes, ADVICE_POPULATE_READ);
 }
 
 int zf_os_lock(void *base, size_t size_bytes)
