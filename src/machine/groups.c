@@ -10,6 +10,7 @@
  */
 #include "machine/groups.h"
 
+#include <errno.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -71,8 +72,8 @@ static void add_group(const struct walk *walk, const char *directory)
     size_t free_bytes, usage_bytes;
     size_t limit_bytes =
         group_number(walk, directory, walk->second ? kind->limit_two : kind->limit_one, file);
-    /* The first generation writes "none" as the largest multiple of a page. */
-    if (limit_bytes >= SIZE_MAX / 2 - 65536)
+    /* The first generation writes "none" as the largest multiple of a page, or of a huge page. */
+    if (limit_bytes >= SIZE_MAX / 4)
         return;
     usage_bytes =
         group_number(walk, directory, walk->second ? kind->usage_two : kind->usage_one, other);
@@ -210,27 +211,31 @@ static void add_membership(struct walk *walk, const char *mounts, char *line)
         add_hierarchy(walk, mounts, path);
 }
 
-/* Read a file of the process's folder; NULL when it cannot be read. */
-static char *read_of_process(const char *root, const char *process, const char *name)
+/* Read a file of the process's folder. */
+static int read_of_process(const char *root, const char *process, const char *name, char **text)
 {
     char path[ZF_PATH_BYTES];
-    char *text = NULL;
     int length = snprintf(path, sizeof path, "%s/%s", process, name);
-    if (length > 0 && (size_t)length < sizeof path)
-        (void)zf_file_read(root, path, &text);
-    return text;
+    *text = NULL;
+    if (length < 0 || (size_t)length >= sizeof path)
+        return -ENAMETOOLONG;
+    return zf_file_read(root, path, text);
 }
 
-void zf_group_limit(const char *root, const char *process, const struct zf_group_kind *kind,
-                    struct zf_group_limit *limit)
+int zf_group_limit(const char *root, const char *process, const struct zf_group_kind *kind,
+                   struct zf_group_limit *limit)
 {
     struct walk walk = {root, kind, limit, false};
-    char *mounts = read_of_process(root, process, "mountinfo");
-    char *groups = read_of_process(root, process, "cgroup");
-    char *line = mounts != NULL ? groups : NULL;
+    char *mounts = NULL;
+    char *groups = NULL;
+    char *line;
+    int rc = read_of_process(root, process, "mountinfo", &mounts);
     ZF_ASSERT(kind->limit_one != NULL || kind->limit_two != NULL);
     limit->limit_bytes = limit->free_bytes = SIZE_MAX;
     limit->file[0] = '\0';
+    if (rc == 0)
+        rc = read_of_process(root, process, "cgroup", &groups);
+    line = groups;
     while (line != NULL && *line != '\0') {
         char *end = strchr(line, '\n');
         if (end != NULL)
@@ -241,4 +246,5 @@ void zf_group_limit(const char *root, const char *process, const struct zf_group
     ZF_ASSERT(limit->free_bytes <= limit->limit_bytes);
     free(groups);
     free(mounts);
+    return rc;
 }

@@ -27,8 +27,9 @@ struct zf_group_limit {
 };
 
 /* Find the tightest limit for the process whose folder of /proc is `process` ("/proc/self"): its
- * group and those above it count. What cannot be read is no limit. */
-void zf_group_limit(const char *root, const char *process, const struct zf_group_kind *kind,
-                    struct zf_group_limit *limit);
+ * group and those above it count. A limit that cannot be read is none. Returns 0, or the error of
+ * reading which groups there are; there is no limit then. */
+int zf_group_limit(const char *root, const char *process, const struct zf_group_kind *kind,
+                   struct zf_group_limit *limit);
 
 #endif

@@ -33,7 +33,7 @@ int zf_machine_memory(const char *root, struct zf_machine_memory *memory)
     rc = zf_file_read(root, "/proc/meminfo", &text);
     memory->available_bytes = zf_text_field_bytes(text, "MemAvailable:", SIZE_MAX);
     free(text);
-    zf_group_limit(root, "/proc/self", &zf_group_memory, &limit);
+    (void)zf_group_limit(root, "/proc/self", &zf_group_memory, &limit);
     memory->cgroup_limit_bytes = limit.limit_bytes;
     memory->cgroup_free_bytes = limit.free_bytes;
     return rc;
