@@ -6,6 +6,11 @@
 
 #include <stddef.h>
 
+struct zf_group_kind;
+
+/* The control groups' limit of memory; for zf_group_limit. */
+extern const struct zf_group_kind zf_group_memory;
+
 /* SIZE_MAX stands for "no limit" and for "cannot be told". */
 struct zf_machine_memory {
     size_t available_bytes;    /* MemAvailable: without swapping */

@@ -1,0 +1,399 @@
+/*
+ * The preflight of a plan: can a range of this size be made warm, here and now.
+ *
+ * Nothing is allocated. Each limit that the range must pass is one check, and what stands against
+ * the plan is critical, with the numbers that do not fit. Memory that comes from a pool of reserved
+ * huge pages is in nobody else's count, so only the pool is asked then. A node is asked for what it
+ * has without reclaim, because a policy that only prefers it goes elsewhere rather than reclaim,
+ * and a strict one ends in the OOM killer.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/arith.h"
+#include "machine/audit.h"
+#include "machine/memory.h"
+
+/* Mappings that an arena takes: its range with guards, its head, and what splits off. */
+#define MAPPINGS_NEEDED 16u
+
+/* What is being planned, and what the checks before have found. */
+struct plan {
+    struct zf_audit_run *run;
+    size_t bytes;                    /* of the range, in whole pages */
+    size_t tables_bytes;             /* of its page tables */
+    size_t huge_bytes;               /* page size, or 0 */
+    bool placed;                     /* on one node: */
+    unsigned number;                 /* this one */
+    const struct machine_node *node; /* of that number; NULL when not placed or not online */
+    bool pooled;                     /* served by reserved huge pages */
+};
+
+/* Add "needed of what is left" as one check: ok, or critical. */
+static void add_room(struct plan *plan, struct machine_check *check, size_t needed_bytes,
+                     size_t free_bytes)
+{
+    struct zf_audit_run *run = plan->run;
+    check->topic = ZF_TOPIC_PLAN;
+    check->severity = needed_bytes > free_bytes ? MACHINE_CRITICAL : MACHINE_OK;
+    check->value = free_bytes == SIZE_MAX
+                       ? zf_audit_text(run, "needs %s, no limit", zf_audit_size(run, needed_bytes))
+                       : zf_audit_text(run, "needs %s, has %s", zf_audit_size(run, needed_bytes),
+                                       zf_audit_size(run, free_bytes));
+    zf_audit_add(run, check);
+}
+
+/* ----------------------------------------------------------------------------------------- place
+ * */
+
+static void add_node(struct plan *plan)
+{
+    struct zf_audit_run *run = plan->run;
+    const struct machine_node *node = plan->node;
+    struct machine_check check = {
+        .name = "plan_node",
+        .topic = ZF_TOPIC_PLAN,
+        .severity = MACHINE_CRITICAL,
+        .why = "The node must be online, have memory, and be in the process's cpuset.",
+        .source = "/sys/devices/system/node/online"};
+    if (!plan->placed)
+        return;
+    if (node == NULL) {
+        check.value = zf_audit_text(run, "node %u is not online", plan->number);
+    } else if (node->total_bytes == 0) {
+        check.value = zf_audit_text(run, "node %u has no memory", plan->number);
+    } else if (!node->allowed) {
+        check.value = zf_audit_text(run, "node %u is not in the cpuset, %s", plan->number,
+                                    run->process.nodes_allowed);
+    } else if (node->cpus_count == 0) {
+        check.severity = MACHINE_INFO;
+        check.value = zf_audit_text(run, "node %u has no CPUs: all use is from afar", plan->number);
+    } else {
+        check.severity = MACHINE_OK;
+        check.value = zf_audit_text(run, "node %u, CPUs %s", plan->number, node->cpus);
+    }
+    zf_audit_add(run, &check);
+}
+
+/* ------------------------------------------------------------------------------------ huge pages
+ * */
+
+/* What a pool has that nobody reserved: the free pages of the nodes that count, at most what is
+ * free and not reserved on the whole machine. False when there is no such pool. */
+static bool read_pool(const struct plan *plan, size_t *free_count, size_t *total_count)
+{
+    const struct zf_audit_run *run = plan->run;
+    const struct zf_topology *topology = &run->audit->topology;
+    char path[128];
+    uint64_t unused, reserved;
+    bool found = false;
+    *free_count = *total_count = 0;
+    for (size_t i = 0; i < topology->nodes_count; ++i) {
+        const struct machine_node *node = &topology->nodes[i];
+        const struct machine_pool *pool = zf_topology_pool(node, plan->huge_bytes);
+        if (pool == NULL || !node->allowed || (plan->placed && node != plan->node))
+            continue;
+        found = true;
+        *free_count += pool->free_count;
+        *total_count += pool->total_count;
+    }
+    (void)snprintf(path, sizeof path, "/sys/kernel/mm/hugepages/hugepages-%zukB/free_hugepages",
+                   plan->huge_bytes / 1024);
+    if (zf_file_number(run->root, path, &unused) != 0)
+        return found;
+    (void)snprintf(path, sizeof path, "/sys/kernel/mm/hugepages/hugepages-%zukB/resv_hugepages",
+                   plan->huge_bytes / 1024);
+    if (zf_file_number(run->root, path, &reserved) != 0)
+        reserved = 0;
+    *free_count = zf_min(*free_count, (size_t)(unused - (unused < reserved ? unused : reserved)));
+    return found;
+}
+
+/* Can the kernel make transparent huge pages of this size for who asks? */
+static bool has_transparent(const struct plan *plan)
+{
+    const struct zf_audit_run *run = plan->run;
+    if (run->sizes.huge_bytes == 0 || plan->huge_bytes != run->sizes.huge_bytes)
+        return false;
+    return strcmp(run->thp, "never") != 0 || run->kernel >= ZF_KERNEL(6, 1);
+}
+
+/* What of the node, or of all nodes that count, is free in huge pages. */
+static size_t transparent_free_bytes(const struct plan *plan)
+{
+    const struct zf_topology *topology = &plan->run->audit->topology;
+    size_t sum_bytes = 0;
+    for (size_t i = 0; i < topology->nodes_count; ++i)
+        if (topology->nodes[i].allowed && (!plan->placed || &topology->nodes[i] == plan->node))
+            sum_bytes += topology->nodes[i].huge_free_bytes;
+    return sum_bytes;
+}
+
+/* The command that makes a pool large enough. */
+static const char *raise_pool(const struct plan *plan, size_t pages_count)
+{
+    char count[32];
+    char path[192];
+    (void)snprintf(count, sizeof count, "%zu", pages_count);
+    if (plan->placed)
+        (void)snprintf(path, sizeof path,
+                       "/sys/devices/system/node/node%u/hugepages/hugepages-%zukB/nr_hugepages",
+                       plan->number, plan->huge_bytes / 1024);
+    else
+        (void)snprintf(path, sizeof path, "/sys/kernel/mm/hugepages/hugepages-%zukB/nr_hugepages",
+                       plan->huge_bytes / 1024);
+    return zf_audit_echo(plan->run, count, path);
+}
+
+static void add_huge_pages(struct plan *plan)
+{
+    struct zf_audit_run *run = plan->run;
+    size_t free_count, total_count;
+    size_t needed = plan->bytes / plan->huge_bytes;
+    bool has_pool = read_pool(plan, &free_count, &total_count);
+    const char *size = zf_audit_size(run, plan->huge_bytes);
+    struct machine_check check = {
+        .name = "plan_huge_pages",
+        .topic = ZF_TOPIC_PLAN,
+        .severity = MACHINE_CRITICAL,
+        .why = "Reserved pages of the right node, or transparent ones where these fall short. A "
+               "pool is best raised right after boot, and one of 1 GiB pages by hugepagesz=1G "
+               "hugepages=N at boot.",
+        .source = "/sys/devices/system/node"};
+    ZF_ASSERT(plan->bytes % plan->huge_bytes == 0);
+    plan->pooled = has_pool && free_count >= needed;
+    if (plan->pooled) {
+        check.severity = MACHINE_OK;
+        check.value = zf_audit_text(run, "needs %zu of %s, %zu free", needed, size, free_count);
+    } else if (has_transparent(plan)) {
+        check.severity = transparent_free_bytes(plan) < plan->bytes ? MACHINE_WARNING : MACHINE_OK;
+        check.value =
+            zf_audit_text(run, "needs %zu of %s: %zu reserved, %zu more to be had at once", needed,
+                          size, free_count, transparent_free_bytes(plan) / plan->huge_bytes);
+        check.fix = "echo 1 > /proc/sys/vm/compact_memory";
+    } else if (has_pool) {
+        check.value = zf_audit_text(run, "needs %zu of %s, %zu free", needed, size, free_count);
+        check.fix = raise_pool(plan, total_count + needed - free_count);
+    } else {
+        check.value = zf_audit_text(run, "no pages of %s here", size);
+    }
+    zf_audit_add(run, &check);
+}
+
+/* A limit for reserved huge pages counts only what comes from a pool. */
+static void add_huge_group(struct plan *plan)
+{
+    struct zf_group_limit used, reserved;
+    struct machine_check check = {
+        .name = "plan_cgroup_hugetlb",
+        .why =
+            "A limit of the control group for reserved huge pages is kept by SIGBUS at the fault.",
+    };
+    (void)zf_audit_hugetlb_limit(plan->run, plan->huge_bytes, false, &used);
+    (void)zf_audit_hugetlb_limit(plan->run, plan->huge_bytes, true, &reserved);
+    if (reserved.free_bytes < used.free_bytes)
+        used = reserved;
+    if (used.limit_bytes == SIZE_MAX)
+        return;
+    check.source = zf_audit_text(plan->run, "%s", used.file);
+    check.fix =
+        zf_audit_echo(plan->run, strstr(used.file, "max") != NULL ? "max" : "-1", used.file);
+    add_room(plan, &check, plan->bytes, used.free_bytes);
+}
+
+/* ---------------------------------------------------------------------------------------- memory
+ * */
+
+static void add_system_memory(struct plan *plan)
+{
+    size_t available_bytes = zf_text_field_bytes(plan->run->meminfo, "MemAvailable:", SIZE_MAX);
+    struct machine_check check = {
+        .name = "plan_memory",
+        .topic = ZF_TOPIC_PLAN,
+        .severity = MACHINE_UNKNOWN,
+        .value = "not told",
+        .why = "The pages and their page tables must be available without swapping.",
+        .source = "/proc/meminfo"};
+    if (available_bytes == SIZE_MAX)
+        zf_audit_add(plan->run, &check);
+    else
+        add_room(plan, &check, plan->bytes + plan->tables_bytes, available_bytes);
+}
+
+static void add_node_memory(struct plan *plan)
+{
+    const struct machine_node *node = plan->node;
+    struct machine_check check = {
+        .name = "plan_node_memory",
+        .why = "What the node has without reclaim. What does not fit goes to another node, or ends "
+               "in the OOM killer where the policy is strict.",
+        .source =
+            zf_audit_text(plan->run, "/sys/devices/system/node/node%u/meminfo", node->number)};
+    if (plan->bytes > node->free_bytes && plan->bytes - node->free_bytes <= node->cache_bytes)
+        check.fix = "echo 1 > /proc/sys/vm/drop_caches";
+    add_room(plan, &check, plan->bytes, node->free_bytes);
+}
+
+/* Without a node in the plan: will the range be on one node? */
+static void add_spread(struct plan *plan)
+{
+    struct zf_audit_run *run = plan->run;
+    const struct zf_topology *topology = &run->audit->topology;
+    const struct machine_node *most = NULL;
+    struct machine_check check = {
+        .name = "plan_spread",
+        .topic = ZF_TOPIC_PLAN,
+        .severity = MACHINE_INFO,
+        .why = "A range that no node can hold alone is spread over several, and part of it is far "
+               "from whoever uses it.",
+        .source = "/sys/devices/system/node"};
+    for (size_t i = 0; i < topology->nodes_count; ++i)
+        if (topology->nodes[i].allowed &&
+            (most == NULL || topology->nodes[i].free_bytes > most->free_bytes))
+            most = &topology->nodes[i];
+    if (most == NULL)
+        return;
+    if (most->free_bytes >= plan->bytes)
+        check.severity = MACHINE_OK;
+    check.value =
+        zf_audit_text(run, "needs %s, the most is %s on node %u", zf_audit_size(run, plan->bytes),
+                      zf_audit_size(run, most->free_bytes), most->number);
+    zf_audit_add(run, &check);
+}
+
+static void add_group_memory(struct plan *plan)
+{
+    struct zf_group_limit limit;
+    struct machine_check check = {
+        .name = "plan_cgroup_memory",
+        .why = "Beyond the limit of its control group the process is killed."};
+    (void)zf_group_limit(plan->run->root, plan->run->folder, &zf_group_memory, &limit);
+    if (limit.limit_bytes == SIZE_MAX)
+        return;
+    check.source = zf_audit_text(plan->run, "%s", limit.file);
+    check.fix =
+        zf_audit_echo(plan->run, strstr(limit.file, ".max") != NULL ? "max" : "-1", limit.file);
+    add_room(plan, &check, plan->bytes + plan->tables_bytes, limit.free_bytes);
+}
+
+/* ---------------------------------------------------------------------------------------- limits
+ * */
+
+static void add_lock(struct plan *plan)
+{
+    struct zf_audit_run *run = plan->run;
+    size_t free_bytes = zf_process_lockable_bytes(&run->process);
+    struct machine_check check = {
+        .name = "plan_lock",
+        .topic = ZF_TOPIC_PLAN,
+        .severity = MACHINE_UNKNOWN,
+        .value = "not told",
+        .why = "All of the range must fit under RLIMIT_MEMLOCK, beside what is locked already.",
+        .fix = run->options.process == 0
+                   ? "prlimit --pid $$ --memlock=unlimited:unlimited"
+                   : zf_audit_text(run, "prlimit --pid %" PRIu32 " --memlock=unlimited:unlimited",
+                                   run->options.process),
+        .source = zf_audit_text(run, "%s/limits", run->folder)};
+    if (run->process.locked.known)
+        add_room(plan, &check, plan->bytes, free_bytes);
+    else
+        zf_audit_add(run, &check);
+}
+
+static void add_addresses(struct plan *plan)
+{
+    const struct zf_process *process = &plan->run->process;
+    size_t free_bytes = SIZE_MAX;
+    struct machine_check check = {
+        .name = "plan_addresses",
+        .why = "The range must fit under RLIMIT_AS and RLIMIT_DATA, beside what is mapped already.",
+        .source = zf_audit_text(plan->run, "%s/limits", plan->run->folder)};
+    if (process->address.soft != SIZE_MAX)
+        free_bytes = process->address.soft - zf_min(process->address.soft, process->address_bytes);
+    if (process->data.soft != SIZE_MAX)
+        free_bytes = zf_min(free_bytes,
+                            process->data.soft - zf_min(process->data.soft, process->data_bytes));
+    if (free_bytes != SIZE_MAX)
+        add_room(plan, &check, plan->bytes, free_bytes);
+}
+
+static void add_commit(struct plan *plan)
+{
+    uint64_t mode;
+    size_t limit_bytes = zf_text_field_bytes(plan->run->meminfo, "CommitLimit:", SIZE_MAX);
+    size_t used_bytes = zf_text_field_bytes(plan->run->meminfo, "Committed_AS:", 0);
+    struct machine_check check = {
+        .name = "plan_commit",
+        .why = "With strict overcommit the range counts against the commit limit of the machine.",
+        .fix = "sysctl -w vm.overcommit_memory=0",
+        .source = "/proc/sys/vm/overcommit_memory"};
+    if (zf_file_number(plan->run->root, check.source, &mode) != 0 || mode != 2)
+        return;
+    add_room(plan, &check, plan->bytes, limit_bytes - zf_min(limit_bytes, used_bytes));
+}
+
+static void add_mappings(struct plan *plan)
+{
+    struct zf_audit_run *run = plan->run;
+    uint64_t limit;
+    size_t count = run->process.mappings_count;
+    struct machine_check check = {
+        .name = "plan_mappings",
+        .topic = ZF_TOPIC_PLAN,
+        .severity = MACHINE_CRITICAL,
+        .why = "An arena is several mappings, and the process may have no more of them.",
+        .fix = "sysctl -w vm.max_map_count=1048576",
+        .source = "/proc/sys/vm/max_map_count"};
+    if (!run->process.mappings_known || zf_file_number(run->root, check.source, &limit) != 0 ||
+        count + MAPPINGS_NEEDED <= limit)
+        return;
+    check.value =
+        zf_audit_text(run, "needs %u, has %zu of %" PRIu64, MAPPINGS_NEEDED, count, limit);
+    zf_audit_add(run, &check);
+}
+
+/* In whole pages of the plan, and its page tables: 8 bytes for each page. */
+static bool size_plan(struct plan *plan)
+{
+    size_t page_bytes = plan->huge_bytes != 0 ? plan->huge_bytes : plan->run->sizes.page_bytes;
+    if (!zf_align_up(plan->run->options.plan_bytes, page_bytes, &plan->bytes))
+        return false;
+    plan->tables_bytes = plan->bytes / page_bytes * sizeof(uint64_t);
+    return plan->bytes <= SIZE_MAX / 2;
+}
+
+void zf_audit_plan(struct zf_audit_run *run)
+{
+    const struct machine_audit_options *options = &run->options;
+    struct plan plan = {.run = run, .huge_bytes = options->plan_huge_bytes};
+    if (options->plan_bytes == 0)
+        return;
+    if (plan.huge_bytes <= run->sizes.page_bytes)
+        plan.huge_bytes = 0;
+    plan.placed = options->plan_node != MACHINE_NODE_ANY;
+    plan.number = plan.placed ? (unsigned)options->plan_node - 1 : 0;
+    plan.node = plan.placed ? zf_topology_node(&run->audit->topology, plan.number) : NULL;
+    if (!size_plan(&plan)) {
+        plan.bytes = SIZE_MAX / 2;
+        plan.huge_bytes = plan.tables_bytes = 0;
+    }
+    add_node(&plan);
+    if (plan.huge_bytes != 0)
+        add_huge_pages(&plan);
+    if (plan.pooled) {
+        add_huge_group(&plan);
+    } else {
+        add_system_memory(&plan);
+        if (plan.node != NULL && run->audit->topology.nodes_count > 1)
+            add_node_memory(&plan);
+        else if (!plan.placed && run->audit->topology.nodes_count > 1)
+            add_spread(&plan);
+        add_group_memory(&plan);
+    }
+    if (options->plan_lock)
+        add_lock(&plan);
+    add_addresses(&plan);
+    add_commit(&plan);
+    add_mappings(&plan);
+}
