@@ -51,11 +51,12 @@ static void attach_watching(uint32_t watch)
     struct hot_thread_report report = HOT_THREAD_REPORT_INIT;
     int error =
         hot_thread_attach(&HOT_THREAD_OPTIONS(.source = HOT_SOURCE_RING, .watch = watch), &report);
-    need("fault-ring", error == 0, "no fault ring here: %s", strerror(-error));
+    need("perf", error == 0, "no fault ring here: %s", strerror(-error));
     assert_int_equal(report.watched, watch);
 }
 
-/* ------------------------------------------------------------------------- three known functions */
+/* ------------------------------------------------------------------------- three known functions
+ * */
 
 /* No instrumentation, whose own functions would be in the chain or fault; a frame, and no jump in
  * place of the last call. */
@@ -255,7 +256,7 @@ static void overwritten_chains_leave_faults_without_frames(void **state)
                                                       .ring_bytes = PAGES * 64),
                                   &report);
     (void)state;
-    need("fault-ring", error == 0, "no fault ring here: %s", strerror(-error));
+    need("perf", error == 0, "no fault ring here: %s", strerror(-error));
     told = 0;
     told_with_frames = 0;
     hot_section_begin(&long_section);

@@ -86,7 +86,7 @@ static void need_ring(void)
     int error = hot_thread_attach(&HOT_THREAD_OPTIONS(.source = HOT_SOURCE_RING), NULL);
     hot_thread_detach();
     need_counts();
-    need("fault-ring", error == 0, "no fault ring here: %s", strerror(-error));
+    need("perf", error == 0, "no fault ring here: %s", strerror(-error));
 }
 
 #define assert_text_contains(part) assert_non_null(strstr(verdict_text, (part)))
