@@ -420,7 +420,7 @@ static inline uint64_t zerofault_test_total(const struct zerofault_test_block *b
 }
 
 static inline enum zerofault_test_verdict
-zerofault_test_verdict(const struct zerofault_test_block *block)
+zerofault_test_judge(const struct zerofault_test_block *block)
 {
     if (block->obstacle[0] != '\0')
         return ZEROFAULT_TEST_SKIPPED;
@@ -509,7 +509,7 @@ static ZEROFAULT_TEST_UNUSED void zerofault_test_finish(struct zerofault_test_bl
     if (!block->begun || block->ended)
         return;
     zerofault_test_end(block);
-    verdict = zerofault_test_verdict(block);
+    verdict = zerofault_test_judge(block);
     if (verdict == ZEROFAULT_TEST_PASSED)
         return;
     zerofault_test_describe(block, &text);

@@ -77,7 +77,7 @@ static void touch(size_t first, size_t count)
  * see. */
 static void need_counts(void)
 {
-    need("exact-faults", !ZEROFAULT_TEST_SANITIZED, "blocks do not count under sanitizers");
+    need("exact faults", !ZEROFAULT_TEST_SANITIZED, "blocks do not count under sanitizers");
     touch(0, 0);
 }
 
@@ -237,7 +237,7 @@ static void watched_kinds_count_too(void **state)
     assert_int_equal(hot_thread_attach(&HOT_THREAD_OPTIONS(.watch = HOT_WATCH_SWITCHES), &report),
                      0);
     hot_thread_detach();
-    need("switches", report.watched == HOT_WATCH_SWITCHES, "switches cannot be watched here");
+    need("perf", report.watched == HOT_WATCH_SWITCHES, "switches cannot be watched here");
     (void)usleep(1);
     assert_no_violations(HOT_WATCH_SWITCHES)
     {

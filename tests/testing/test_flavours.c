@@ -29,7 +29,7 @@ static void run(const char *program, const char *test, bool deny_perf)
 /* Blocks count nothing under sanitizers; testing.blocks has the test for that. */
 static void need_counts(void)
 {
-    need("exact-faults", !ZEROFAULT_TEST_SANITIZED, "blocks do not count under sanitizers");
+    need("exact faults", !ZEROFAULT_TEST_SANITIZED, "blocks do not count under sanitizers");
 }
 
 #define assert_contains(text, part) assert_non_null(strstr((text), (part)))
