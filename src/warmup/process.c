@@ -5,7 +5,7 @@
  * again: the first round is the warmup, the next ones are the proof, in which all parts together
  * must take no fault. No part believes a return value: a populate that says yes and does nothing is
  * found out on a page of our own beforehand, and then every page is touched instead. Data is
- * populated for writing, or touched by an atomic OR of nothing, so other threads may use it
+ * populated for writing, or touched by an atomic add of nothing, so other threads may use it
  * meanwhile. What belongs to the system (which objects, which stack, which heap) is asked of it.
  */
 #include <zerofault/process.h>
@@ -15,6 +15,7 @@
 
 #include "base/arith.h"
 #include "base/options.h"
+#include "base/sanitize.h"
 #include "base/tripwire.h"
 #include "os/os.h"
 #include "warmup/process_run.h"
@@ -28,17 +29,10 @@
 /* The second round mends what moved during the first; the third has to be clean. */
 #define PROOF_ROUNDS_MAX 2
 
-/* A sanitizer's shadow of a read page would be a fault of its own. */
-#if defined(__clang__)
-#define UNINSTRUMENTED __attribute__((disable_sanitizer_instrumentation, noinline))
-#else
-#define UNINSTRUMENTED __attribute__((no_sanitize_address, no_sanitize_thread, noinline))
-#endif
-
 /* -------------------------------------------------------------------------------------- ranges */
 
-UNINSTRUMENTED static void read_pages(const volatile unsigned char *base, size_t size_bytes,
-                                      size_t page_bytes)
+ZF_UNINSTRUMENTED static void read_pages(const volatile unsigned char *base, size_t size_bytes,
+                                         size_t page_bytes)
 {
     for (size_t offset = 0; offset < size_bytes; offset += page_bytes)
         (void)base[offset];

@@ -16,6 +16,7 @@
 #include <sys/mman.h>
 #include <time.h>
 
+#include "base/sanitize.h"
 #include "os/os.h"
 
 #define PAGE ((size_t)4096)
@@ -238,13 +239,7 @@ static void make_present(struct fake_range *range, unsigned char *base, size_t s
 }
 
 /* Sanitizers guard what lies beside a block of malloc. */
-#if defined(__clang__)
-#define UNINSTRUMENTED __attribute__((disable_sanitizer_instrumentation, noinline))
-#else
-#define UNINSTRUMENTED __attribute__((no_sanitize_address, no_sanitize_thread, noinline))
-#endif
-
-UNINSTRUMENTED static void touch(volatile unsigned char *base, size_t size_bytes)
+ZF_UNINSTRUMENTED static void touch(volatile unsigned char *base, size_t size_bytes)
 {
     for (size_t offset = 0; offset < size_bytes; offset += PAGE)
         base[offset] |= 0;

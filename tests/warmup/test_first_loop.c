@@ -106,6 +106,18 @@ static void functions_bound_at_the_start_are_all_reported_bound(void **state)
     assert_null(strstr(words, "first call"));
 }
 
+static void a_malloc_that_is_not_the_c_librarys_is_reported(void **state)
+{
+    char words[4096];
+    (void)state;
+    need_no_sanitizer();
+    (void)faults_of("LD_PRELOAD=" FOREIGN_MALLOC " " FIRST_LOOP_NOW, "warm main report", words,
+                    sizeof words);
+    assert_non_null(strstr(words, "0 of    1024 KiB"));
+    assert_non_null(strstr(words, "EOPNOTSUPP"));
+    assert_non_null(strstr(words, "-> Allocate from arenas in the hot loop"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -116,6 +128,7 @@ int main(void)
         cmocka_unit_test(after_thread_warmup_the_first_round_of_a_thread_does_not_fault),
         cmocka_unit_test(the_report_names_what_binds_late),
         cmocka_unit_test(functions_bound_at_the_start_are_all_reported_bound),
+        cmocka_unit_test(a_malloc_that_is_not_the_c_librarys_is_reported),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <zerofault/zerofault.h>
 
@@ -174,8 +175,9 @@ static void find(void *library, const char *name, void *function)
 static uint64_t faults_of_first_step(void *library)
 {
     unsigned (*step)(unsigned);
-    uint64_t before = faults_so_far();
+    uint64_t before;
     find(library, "library_step", &step);
+    (void)faults_so_far();
     before = faults_so_far();
     (void)step(1);
     return faults_so_far() - before;
@@ -260,7 +262,8 @@ static void late_functions_fail_a_warmup_that_requires_them_bound(void **state)
 static uint64_t faults_of_malloc(size_t total_bytes)
 {
     void *blocks[32];
-    uint64_t before = faults_so_far();
+    uint64_t before;
+    (void)faults_so_far();
     before = faults_so_far();
     for (size_t i = 0; i < 32; ++i) {
         size_t size_bytes = (i + 1) * total_bytes / 32 / 17;
@@ -407,6 +410,31 @@ static void a_user_without_privileges_is_granted_the_same(void **state)
 
 /* ------------------------------------------------------------------------------------ refusals */
 
+static void warm_without_proc(void *shared)
+{
+    struct process_report *report = shared;
+    if (chroot(ZF_EMPTY_FOLDER) != 0)
+        abort();
+    *report = (struct process_report)PROCESS_REPORT_INIT;
+    (void)process_warmup(NULL, report);
+}
+
+static void without_proc_nothing_is_guessed(void **state)
+{
+    struct process_report *report = shared_create(sizeof *report);
+    (void)state;
+    need("root", geteuid() == 0, "chroot is root's");
+    assert_int_equal(run_in_child(warm_without_proc, report), 0);
+    assert_int_equal(report->result, -EOPNOTSUPP);
+    assert_int_equal(report->code.error, -EOPNOTSUPP);
+    assert_int_equal(report->data.error, -EOPNOTSUPP);
+    assert_int_equal(report->stack.error, -EOPNOTSUPP);
+    assert_int_equal(report->stack.granted_bytes, 0);
+    assert_non_null(strstr(report->code.remedy, "/proc"));
+    assert_granted(&report->tls, WARMUP_REQUIRE);
+    shared_destroy(report, sizeof *report);
+}
+
 static void unknown_wishes_are_refused(void **state)
 {
     const enum warmup_wish bad = (enum warmup_wish)4;
@@ -499,6 +527,7 @@ int main(void)
         cmocka_unit_test(what_is_off_is_left_alone),
         cmocka_unit_test(nobody_has_to_take_a_report),
         cmocka_unit_test(a_user_without_privileges_is_granted_the_same),
+        cmocka_unit_test(without_proc_nothing_is_guessed),
         cmocka_unit_test(unknown_wishes_are_refused),
         cmocka_unit_test(sizes_that_cannot_be_are_refused),
         cmocka_unit_test(options_of_a_newer_version_are_refused_when_they_ask_for_more),

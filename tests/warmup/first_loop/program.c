@@ -135,7 +135,7 @@ static void *run_thread(void *unused)
         int rc = thread_warmup(NULL, &report);
         show("thread_warmup", rc, &report);
     }
-    measure(48 * 1024);
+    measure((size_t)48 * 1024);
     return NULL;
 }
 
@@ -161,7 +161,7 @@ int main(int argc, char **argv)
         show("process_warmup", rc, &report);
     }
     if (!in_thread)
-        measure(900 * 1024);
+        measure((size_t)900 * 1024);
     else if (pthread_create(&thread, NULL, run_thread, NULL) != 0 ||
              pthread_join(thread, NULL) != 0)
         return 2;
