@@ -181,7 +181,7 @@ struct hot_thread_report {
 
 /* ----------------------------------------------------------------------------------- hot path */
 
-/* One thread's view of one section. The first two words are all that a clean pass compares. */
+/* One thread's view of one section: begin compares the first word, end the second. */
 struct hot_slot {
     const struct hot_section
         *section;      /* whose slot this is; NULL sends begin and end the long way */
@@ -269,12 +269,15 @@ ZEROFAULT_INLINE uint64_t hot_section_end(struct hot_section *section)
 {
     unsigned char *table;
     struct hot_slot *slot;
+    uint64_t head;
     if (!HOT_COMPILED_IN)
         return 0;
     ZEROFAULT_COMPILER_FENCE();
     table = hot_thread_table;
     slot = (struct hot_slot *)(void *)(table + hot_slot_bytes(section));
-    if (ZEROFAULT_UNLIKELY(slot->section != section || slot->head != hot_ring_head(table)))
+    head = slot->head;
+    /* 0 is what a child finds that was cloned inside the section: it has no ring to look at. */
+    if (ZEROFAULT_UNLIKELY(head == 0 || head != hot_ring_head(table)))
         return hot_section_end_slow(section);
     slot->head = HOT_SLOT_CLOSED;
     return 0;

@@ -110,7 +110,7 @@ struct zf_hot_finding zf_hot_find(const struct zf_hot_thread *thread, uint32_t i
     bool forced = zf_hot_slot(thread, index)->head == ZF_HOT_HEAD_FORCED;
     const struct zf_hot_excluded *excluded = forced ? &tally->excluded : &nothing;
     struct zf_hot_finding finding = {
-        .from = forced ? tally->begin.head : zf_hot_slot(thread, index)->head,
+        .from = zf_hot_begin_head(thread, index),
         .to = now->head,
     };
     ZF_ASSERT(zf_hot_is_open(thread, index));

@@ -47,11 +47,11 @@ static void open_slot(struct zf_hot_thread *thread, uint32_t index,
 {
     struct hot_slot *slot = zf_hot_slot(thread, index);
     struct zf_hot_tally *tally = &thread->tallies[index];
-    const struct hot_section *shown = is_fast(thread, section) ? section : NULL;
-    __atomic_store_n(&slot->section, shown, __ATOMIC_RELAXED);
+    bool fast = is_fast(thread, section);
+    __atomic_store_n(&slot->section, fast ? section : NULL, __ATOMIC_RELAXED);
     __atomic_store_n(&slot->entries, slot->entries + 1, __ATOMIC_RELAXED);
     tally->begin = zf_hot_sample_begin(thread, zf_hot_is_timed(section));
-    slot->head = tally->begin.head;
+    slot->head = fast ? tally->begin.head : ZF_HOT_HEAD_LONG;
     ZEROFAULT_COMPILER_FENCE();
 }
 
@@ -81,7 +81,8 @@ struct zf_hot_tally *zf_hot_force(struct zf_hot_thread *thread, uint32_t index)
         /* The inline begin left these as the previous entry had them. */
         memset(tally->pending, 0, sizeof tally->pending);
         memset(&tally->excluded, 0, sizeof tally->excluded);
-        tally->begin.head = slot->head;
+        if (slot->head != ZF_HOT_HEAD_LONG)
+            tally->begin.head = slot->head;
         slot->head = ZF_HOT_HEAD_FORCED;
     }
     return tally;
@@ -128,12 +129,13 @@ static uint64_t end_without_begin(struct zf_hot_thread *thread, struct hot_secti
     return 1;
 }
 
-/* Do all sources stand where they stood at begin? A forced head is no ring's, so it never does. */
+/* Do all sources stand where they stood at begin, and was nothing raised or excluded since? */
 static bool is_clean(const struct zf_hot_thread *thread, uint32_t index,
                      const struct zf_hot_sample *now)
 {
     const struct zf_hot_sample *begin = &thread->tallies[index].begin;
-    return zf_hot_slot(thread, index)->head == now->head &&
+    return zf_hot_slot(thread, index)->head != ZF_HOT_HEAD_FORCED &&
+           zf_hot_begin_head(thread, index) == now->head &&
            begin->faults_minor == now->faults_minor && begin->faults_major == now->faults_major &&
            begin->switch_head == now->switch_head && begin->cpu == now->cpu;
 }

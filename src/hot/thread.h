@@ -24,8 +24,10 @@
 #define ZF_HOT_MAGIC UINT64_C(0x7a65726f6661756c)
 #define ZF_HOT_PAUSES 8 /* pauses of one outermost section that are told apart; more are merged */
 
-/* A head that no ring has: makes the inline end take the long way. */
-#define ZF_HOT_HEAD_FORCED (HOT_SLOT_CLOSED - 1)
+/* Heads that no ring has; they make the inline end take the long way. The head at begin is then in
+ * the tally. */
+#define ZF_HOT_HEAD_FORCED (HOT_SLOT_CLOSED - 1) /* something was raised or excluded inside */
+#define ZF_HOT_HEAD_LONG (HOT_SLOT_CLOSED - 2)   /* the ring is not all there is to compare */
 
 /* What the sources say at one moment. Every field only grows, but the CPU. */
 struct zf_hot_sample {
@@ -104,6 +106,14 @@ static inline struct hot_slot *zf_hot_slot(const struct zf_hot_thread *thread, u
 static inline bool zf_hot_is_open(const struct zf_hot_thread *thread, uint32_t index)
 {
     return zf_hot_slot(thread, index)->head != HOT_SLOT_CLOSED;
+}
+
+/* The ring's head at begin, wherever it is kept. */
+static inline uint64_t zf_hot_begin_head(const struct zf_hot_thread *thread, uint32_t index)
+{
+    uint64_t head = zf_hot_slot(thread, index)->head;
+    ZF_ASSERT(head != HOT_SLOT_CLOSED);
+    return head >= ZF_HOT_HEAD_LONG ? thread->tallies[index].begin.head : head;
 }
 
 static inline bool zf_hot_has_ring(const struct zf_hot_thread *thread)

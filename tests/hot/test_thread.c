@@ -409,6 +409,26 @@ static void child_of_a_bare_clone_starts_afresh(void **state)
     assert_int_equal(WEXITSTATUS(status), 0);
 }
 
+static void section_open_at_a_bare_clone_ends_in_the_child_as_misuse(void **state)
+{
+    long child;
+    int status;
+    (void)state;
+    need_exact_faults(); /* no sanitizer with threads survives a fork that it does not see */
+    hot_section_begin(&section);
+
+    child = syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
+    assert_true(child >= 0);
+    if (child == 0)
+        (void)syscall(SYS_exit_group, hot_section_end(&section) == 1 ? 0 : 1);
+
+    assert_int_equal(waitpid((pid_t)child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+    (void)hot_section_end(&section);
+    assert_int_equal(hot_sections_open(), 0);
+}
+
 /* ------------------------------------------------------------------------------------ lifetimes */
 
 static size_t open_descriptors(void)
@@ -476,6 +496,7 @@ int main(void)
         cmocka_unit_test_teardown(child_of_fork_starts_afresh_and_the_parent_goes_on, detach),
         cmocka_unit_test_teardown(section_open_at_fork_is_open_in_the_parent_only, detach),
         cmocka_unit_test_teardown(child_of_a_bare_clone_starts_afresh, detach),
+        cmocka_unit_test_teardown(section_open_at_a_bare_clone_ends_in_the_child_as_misuse, detach),
         cmocka_unit_test_teardown(thread_that_exits_inside_a_section_leaves_nothing_behind, detach),
         cmocka_unit_test_teardown(attach_and_detach_leak_nothing, detach),
     };
