@@ -71,7 +71,8 @@ enum hot_watch {
     HOT_WATCH_SWITCHES = 1 << 0,      /* context switches, with the preempted bit */
     HOT_WATCH_MIGRATIONS = 1 << 1,    /* CPU at begin against CPU at end */
     HOT_WATCH_SYSTEM_CALLS = 1 << 2,  /* by Syscall User Dispatch */
-    HOT_WATCH_KERNEL_FAULTS = 1 << 3, /* with address, in the ring; needs privileges */
+    HOT_WATCH_KERNEL_FAULTS = 1 << 3, /* with address, in the ring; needs CAP_PERFMON, or
+                                         kernel.perf_event_paranoid of 1 or less */
     HOT_WATCH_CALL_CHAINS = 1 << 4,   /* who called the faulting instruction */
     HOT_WATCH_TRAPS = 1 << 5          /* a signal at the faulting instruction, for HOT_TRAP */
 };
@@ -91,7 +92,8 @@ struct hot_violation {
     enum hot_source source;    /* what saw it */
     uint64_t count;            /* how many this stands for; 1 when the address is known */
     uintptr_t address;         /* data address that faulted, or 0 when unknown */
-    uintptr_t instruction;     /* of the faulting instruction, or 0 when unknown */
+    uintptr_t instruction;     /* of the faulting instruction, or 0 when unknown; of
+                                  HOT_KERNEL_FAULT, the kernel's own */
     uint64_t time_ns;          /* CLOCK_MONOTONIC of the fault, or 0 when unknown */
     uint32_t thread_id;        /* kernel's id of the thread */
     bool asynchronous;         /* a trap that came late: `instruction` is not where it stopped */

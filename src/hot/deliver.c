@@ -97,19 +97,20 @@ static bool was_paused(const struct zf_hot_thread *thread, uint64_t position)
     return false;
 }
 
-/* One violation for each record that the ring still has. Returns how many were told. */
-static uint64_t tell_records(const struct delivery *delivery)
+/* One violation for each record of the kind that the ring still has. Returns how many were told.
+ */
+static uint64_t tell_records(const struct delivery *delivery, enum hot_kind kind)
 {
     struct zf_hot_thread *thread = delivery->thread;
-    uint64_t limit = delivery->finding->counts[HOT_FAULT];
+    uint64_t limit = delivery->finding->counts[kind];
     uint64_t position = delivery->finding->from;
     uint64_t told = 0;
     uint64_t chain_position = 0;
     struct zf_os_fault fault;
     while (told < limit &&
            zf_os_fault_ring_next(&thread->ring, &position, delivery->finding->to, &fault) != 0) {
-        struct hot_violation violation = zf_hot_describe(thread, delivery->section, HOT_FAULT, 1);
-        if (was_paused(thread, position - 1))
+        struct hot_violation violation = zf_hot_describe(thread, delivery->section, kind, 1);
+        if (fault.kernel != (kind == HOT_KERNEL_FAULT) || was_paused(thread, position - 1))
             continue;
         violation.address = fault.address;
         violation.instruction = fault.instruction;
@@ -143,9 +144,9 @@ static void tell_counted(const struct delivery *delivery, enum hot_kind kind, ui
 static void tell_kind(const struct delivery *delivery, enum hot_kind kind)
 {
     uint64_t count = delivery->finding->counts[kind];
-    if (kind == HOT_FAULT && count > 0 && delivery->thread != NULL &&
+    if ((kind == HOT_FAULT || kind == HOT_KERNEL_FAULT) && count > 0 && delivery->thread != NULL &&
         zf_hot_has_ring(delivery->thread))
-        count -= tell_records(delivery);
+        count -= tell_records(delivery, kind);
     tell_counted(delivery, kind, count);
 }
 

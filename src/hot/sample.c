@@ -12,6 +12,12 @@ static uint64_t later(uint64_t a, uint64_t b)
     return a > b ? a : b;
 }
 
+/* How much more `a` is than `b`, if it is. */
+static uint64_t beyond(uint64_t a, uint64_t b)
+{
+    return a > b ? a - b : 0;
+}
+
 static void read_rusage(const struct zf_hot_thread *thread, struct zf_hot_sample *sample)
 {
     struct zf_os_counters counters;
@@ -61,7 +67,24 @@ static struct zf_os_switches count_switches(const struct zf_hot_thread *thread, 
     return from == to ? none : zf_os_switch_ring_count(&thread->switches, from, to);
 }
 
-/* The ring tells the program's own faults, getrusage all of them; the rest were the kernel's. */
+/* What the ring says. Records that it no longer has count as the program's own: the graver. */
+static void count_records(const struct zf_hot_thread *thread,
+                          const struct zf_hot_excluded *excluded,
+                          const struct zf_hot_finding *finding, uint64_t *own, uint64_t *kernel)
+{
+    const struct zf_os_fault_ring *ring = &thread->ring;
+    uint64_t all;
+    if (!zf_hot_has_ring(thread) || finding->from == finding->to)
+        return;
+    all = zf_os_fault_ring_count(ring, finding->from, finding->to) - excluded->fault_records;
+    *kernel = beyond(zf_os_fault_ring_kernel_count(ring, finding->from, finding->to),
+                     excluded->kernel_records);
+    ZF_ASSERT(*kernel <= all);
+    *own = all - *kernel;
+}
+
+/* The ring tells the program's own faults, and the kernel's where it may; getrusage tells all that
+ * were served, and the rest were the kernel's too. */
 static void find_faults(const struct zf_hot_thread *thread, const struct zf_hot_tally *tally,
                         const struct zf_hot_sample *now, const struct zf_hot_excluded *excluded,
                         struct zf_hot_finding *finding)
@@ -69,11 +92,11 @@ static void find_faults(const struct zf_hot_thread *thread, const struct zf_hot_
     uint64_t major = now->faults_major - tally->begin.faults_major - excluded->faults_major;
     uint64_t all = now->faults_minor - tally->begin.faults_minor - excluded->faults_minor + major;
     uint64_t own = 0;
-    if (zf_hot_has_ring(thread))
-        own = zf_os_fault_ring_count(&thread->ring, finding->from, finding->to) -
-              excluded->fault_records;
+    uint64_t kernel = 0;
+    count_records(thread, excluded, finding, &own, &kernel);
     if (!zf_hot_uses_rusage(thread)) {
         finding->counts[HOT_FAULT] = own;
+        finding->counts[HOT_KERNEL_FAULT] = kernel;
         return;
     }
     finding->counts[HOT_MAJOR_FAULT] = major;
@@ -81,9 +104,12 @@ static void find_faults(const struct zf_hot_thread *thread, const struct zf_hot_
         finding->counts[HOT_FAULT] = all - major;
         return;
     }
-    /* A major fault of the program is in the ring too: each fault counts once. */
-    finding->counts[HOT_FAULT] = own > major ? own - major : 0;
-    finding->counts[HOT_KERNEL_FAULT] = all > later(own, major) ? all - later(own, major) : 0;
+    /* A major fault is in the ring too: each fault counts once. */
+    finding->counts[HOT_FAULT] = beyond(own, major);
+    finding->counts[HOT_KERNEL_FAULT] = beyond(all, later(own, major));
+    /* Only the ring knows of a fault that could not be served and ended in -EFAULT. */
+    if (finding->counts[HOT_KERNEL_FAULT] < beyond(kernel, beyond(major, own)))
+        finding->counts[HOT_KERNEL_FAULT] = beyond(kernel, beyond(major, own));
 }
 
 static void find_rest(const struct zf_hot_thread *thread, const struct zf_hot_tally *tally,
@@ -135,6 +161,9 @@ void zf_hot_exclude(const struct zf_hot_thread *thread, struct zf_hot_tally *tal
     if (zf_hot_has_ring(thread))
         excluded->fault_records +=
             zf_os_fault_ring_count(&thread->ring, later(from->head, begin->head), to->head);
+    if (zf_hot_has_ring(thread))
+        excluded->kernel_records +=
+            zf_os_fault_ring_kernel_count(&thread->ring, later(from->head, begin->head), to->head);
     excluded->faults_minor += to->faults_minor - later(from->faults_minor, begin->faults_minor);
     excluded->faults_major += to->faults_major - later(from->faults_major, begin->faults_major);
     excluded->switches.voluntary += switches.voluntary;

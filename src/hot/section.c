@@ -19,7 +19,7 @@
 #include "hot/table.h"
 
 /* Watches that begin and end need not ask about. */
-#define PASSIVE_WATCHES (HOT_WATCH_CALL_CHAINS | HOT_WATCH_TRAPS)
+#define PASSIVE_WATCHES (HOT_WATCH_KERNEL_FAULTS | HOT_WATCH_CALL_CHAINS | HOT_WATCH_TRAPS)
 
 /* Can begin and end do with the inline comparison? */
 static bool is_fast(const struct zf_hot_thread *thread, const struct hot_section *section)

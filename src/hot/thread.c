@@ -231,14 +231,21 @@ static const char *ring_remedy(int error)
     }
 }
 
-static const char *blind_spot(enum hot_source source)
+static const char *blind_spot(enum hot_source source, uint32_t watched)
 {
+    bool kernel = (watched & HOT_WATCH_KERNEL_FAULTS) != 0;
     switch (source) {
     case HOT_SOURCE_RING:
+        if (kernel)
+            return "Faults that the kernel resolves without an exception (mlock, direct I/O) are "
+                   "not seen; HOT_SOURCE_BOTH counts them.";
         return "Page faults inside system calls are not seen; HOT_SOURCE_BOTH counts them.";
     case HOT_SOURCE_RUSAGE:
         return "Every fault is counted, but its address and instruction are unknown.";
     case HOT_SOURCE_BOTH:
+        if (kernel)
+            return "Faults that the kernel resolves without an exception (mlock, direct I/O) are "
+                   "counted, but their addresses are unknown.";
         return "Faults inside system calls are counted, but their addresses are unknown.";
     default:
         return "Nothing is seen: no guard is attached.";
@@ -252,18 +259,29 @@ static int stand_in(struct zf_hot_thread *thread, struct hot_thread_report *repo
     return prepare(thread->table + HOT_TABLE_BYTES, zf_os_page_bytes(), report);
 }
 
+/* Open the ring, without the faults inside system calls where only those are refused. */
+static int open_ring(struct zf_hot_thread *thread, const struct hot_thread_options *options)
+{
+    size_t data_bytes = options->ring_bytes == 0 ? DEFAULT_RING_BYTES : options->ring_bytes;
+    void *place = thread->table + HOT_TABLE_BYTES;
+    bool kernel = ((options->watch | options->required) & HOT_WATCH_KERNEL_FAULTS) != 0;
+    int error = zf_os_fault_ring_open(&thread->ring, place, data_bytes, kernel);
+    thread->kernel_error = error;
+    if (error != 0 && kernel)
+        error = zf_os_fault_ring_open(&thread->ring, place, data_bytes, false);
+    return error;
+}
+
 /* Open what the source needs, falling back where the caller left the choice. */
 static int choose_source(struct zf_hot_thread *thread, const struct hot_thread_options *options,
                          struct hot_thread_report *report)
 {
-    size_t ring_bytes = options->ring_bytes == 0 ? DEFAULT_RING_BYTES : options->ring_bytes;
     thread->source = HOT_SOURCE_RUSAGE;
     if (options->source == HOT_SOURCE_RUSAGE)
         return stand_in(thread, report);
     if (((options->watch | options->required) & HOT_WATCH_CALL_CHAINS) != 0)
         zf_hot_chains_prepare(thread);
-    report->ring_error =
-        zf_os_fault_ring_open(&thread->ring, thread->table + HOT_TABLE_BYTES, ring_bytes);
+    report->ring_error = open_ring(thread, options);
     if (report->ring_error != 0)
         return options->source == HOT_SOURCE_AUTO ? stand_in(thread, report) : report->ring_error;
     thread->source = options->source == HOT_SOURCE_BOTH ? HOT_SOURCE_BOTH : HOT_SOURCE_RING;
@@ -359,7 +377,7 @@ int hot_thread_attach(const struct hot_thread_options *options, struct hot_threa
     if (error != 0)
         result.active = HOT_SOURCE_NONE;
     result.remedy = ring_remedy(result.ring_error);
-    result.blind_to = blind_spot(result.active);
+    result.blind_to = blind_spot(result.active, result.watched);
     if (error == 0) {
         known.source = result.asked;
         self->options = known;

@@ -42,6 +42,7 @@ struct zf_hot_sample {
 /* What a paused stretch took away from an open section. */
 struct zf_hot_excluded {
     uint64_t fault_records;
+    uint64_t kernel_records; /* of those, taken inside system calls */
     uint64_t faults_minor;
     uint64_t faults_major;
     struct zf_os_switches switches;
@@ -79,6 +80,7 @@ struct zf_hot_thread {
     uint32_t watched;            /* of enum hot_watch: granted */
     uint32_t thread_id;
     struct zf_os_fault_ring ring;      /* when the source has one */
+    int kernel_error;                  /* why the ring leaves out system calls; 0: it does not */
     struct zf_os_switch_ring switches; /* when watched */
     struct hot_thread_options options; /* as given to the attach */
     struct hot_thread_report report;   /* as the attach gave it */

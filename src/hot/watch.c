@@ -30,6 +30,13 @@ static void close_nothing(struct zf_hot_thread *thread)
     ZF_ASSERT(thread != NULL);
 }
 
+/* The ring was opened with them or without; see thread.c. */
+static int open_kernel_faults(struct zf_hot_thread *thread)
+{
+    ZF_ASSERT(thread != NULL);
+    return zf_hot_has_ring(thread) ? thread->kernel_error : -ENODEV;
+}
+
 struct watch {
     int (*open)(struct zf_hot_thread *thread);
     void (*close)(struct zf_hot_thread *thread);
@@ -40,7 +47,7 @@ static const struct watch watches[HOT_WATCH_COUNT] = {
     {open_switches, close_switches},
     {open_nothing, close_nothing},
     {NULL, NULL},
-    {NULL, NULL},
+    {open_kernel_faults, close_nothing},
     {zf_hot_chains_open, zf_hot_chains_close},
     {NULL, NULL},
 };

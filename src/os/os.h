@@ -133,9 +133,9 @@ ssize_t zf_os_read_file(const char *path, char *text, size_t size_bytes);
 
 /*
  * The calling thread's page faults, recorded by the system in the thread itself: `*head` has
- * moved before the next instruction of the program runs. Only faults taken by the program's own
- * instructions are seen. Every value that the head ever had is a boundary between records, whose
- * sizes differ.
+ * moved before the next instruction of the program runs. Faults taken by the program's own
+ * instructions are seen, those inside system calls only where that is asked for and allowed.
+ * Every value that the head ever had is a boundary between records, whose sizes differ.
  */
 struct zf_os_fault_ring {
     const volatile uint64_t *head; /* bytes ever written */
@@ -143,13 +143,15 @@ struct zf_os_fault_ring {
     size_t data_bytes;             /* power of two */
     int handle;
     uint32_t thread_id; /* whose ring it is */
+    bool kernel;        /* faults inside system calls are recorded too */
 };
 
 struct zf_os_fault {
     uintptr_t address;     /* of the data */
-    uintptr_t instruction; /* of the code */
+    uintptr_t instruction; /* of the code; the system's own when `kernel` */
     uint64_t time_ns;      /* as zf_os_clock_ns */
     uint32_t thread_id;
+    bool kernel; /* taken inside a system call */
 };
 
 /* From where a ring is placed to its head; the same in every process, so that code can be
@@ -160,9 +162,11 @@ struct zf_os_fault {
 size_t zf_os_fault_ring_range(size_t data_bytes);
 
 /* Open the ring for the calling thread, in a reserved range of zf_os_fault_ring_range(data_bytes)
- * at `place`, and make it warm for reading. -EACCES, -EPERM refused; -ENOSYS, -EOPNOTSUPP not in
- * this system; -EMFILE no handle; -ENOMEM no memory or over the limit for such memory. */
-int zf_os_fault_ring_open(struct zf_os_fault_ring *ring, void *place, size_t data_bytes);
+ * at `place`, and make it warm for reading; with `kernel`, for faults inside system calls too.
+ * -EACCES, -EPERM refused; -ENOSYS, -EOPNOTSUPP not in this system; -EMFILE no handle; -ENOMEM no
+ * memory or over the limit for such memory. */
+int zf_os_fault_ring_open(struct zf_os_fault_ring *ring, void *place, size_t data_bytes,
+                          bool kernel);
 
 /* Close it; its range is merely reserved again. The head may not be read any more. */
 void zf_os_fault_ring_close(struct zf_os_fault_ring *ring);
@@ -173,6 +177,10 @@ void zf_os_ring_abandon(int handle);
 /* Count the records between two heads. Of those overwritten since, as many as there can have been
  * at most. */
 uint64_t zf_os_fault_ring_count(const struct zf_os_fault_ring *ring, uint64_t from, uint64_t to);
+
+/* Count those of them that are still there and were taken inside system calls. */
+uint64_t zf_os_fault_ring_kernel_count(const struct zf_os_fault_ring *ring, uint64_t from,
+                                       uint64_t to);
 
 /* Copy the first record at or after `*position` that is still there, and move `*position` behind
  * it. Returns 1, or 0 when there is none before `to`. */

@@ -448,12 +448,15 @@ size_t zf_os_fault_ring_range(size_t data_bytes)
     return PAGE;
 }
 
-int zf_os_fault_ring_open(struct zf_os_fault_ring *ring, void *place, size_t data_bytes)
+int zf_os_fault_ring_open(struct zf_os_fault_ring *ring, void *place, size_t data_bytes,
+                          bool kernel)
 {
     int rc = enter(FAKE_RING_OPEN);
     (void)data_bytes;
     if (rc != 0)
         return rc;
+    if (kernel)
+        return -EACCES;
     must(mprotect(place, PAGE, PROT_READ | PROT_WRITE) == 0);
     ring_head = (uint64_t *)(void *)((unsigned char *)place + ZF_OS_FAULT_RING_HEAD_BYTES);
     *ring_head = 0;
@@ -498,6 +501,13 @@ uint64_t zf_os_fault_ring_count(const struct zf_os_fault_ring *ring, uint64_t fr
     must(ring->head == ring_head && from <= to);
     must((to - from) % sizeof records[0] == 0);
     return (to - from) / sizeof records[0];
+}
+
+uint64_t zf_os_fault_ring_kernel_count(const struct zf_os_fault_ring *ring, uint64_t from,
+                                       uint64_t to)
+{
+    must(ring->head == ring_head && from <= to);
+    return 0;
 }
 
 int zf_os_fault_ring_next(const struct zf_os_fault_ring *ring, uint64_t *position, uint64_t to,

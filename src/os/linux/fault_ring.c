@@ -1,10 +1,12 @@
 /*
  * The fault ring on Linux: a software page-fault event of the calling thread with a period of 1.
  *
- * The event excludes the kernel, which is what an unprivileged process may ask for at
- * perf_event_paranoid 2; faults taken inside system calls are therefore not seen. The sample has
- * no variable part, so records have one size unless another event of the same faults makes them
- * longer; perf_log.c finds where they begin, and what was overwritten is counted as if it had.
+ * Unless asked otherwise, the event excludes the kernel, which is what an unprivileged process may
+ * ask for at perf_event_paranoid 2; faults taken inside system calls are then not seen. Faults
+ * that the kernel resolves for itself, without an exception (populate, mlock, direct I/O), never
+ * are. The sample has no variable part, so records have one size unless another event of the same
+ * faults makes them longer; perf_log.c finds where they begin, and what was overwritten is counted
+ * as if it had.
  */
 #include <string.h>
 #include <time.h>
@@ -23,7 +25,8 @@ size_t zf_os_fault_ring_range(size_t data_bytes)
     return zf_perf_ring_range(data_bytes);
 }
 
-int zf_os_fault_ring_open(struct zf_os_fault_ring *ring, void *place, size_t data_bytes)
+int zf_os_fault_ring_open(struct zf_os_fault_ring *ring, void *place, size_t data_bytes,
+                          bool kernel)
 {
     struct perf_event_attr attr;
     struct zf_perf_ring opened;
@@ -35,7 +38,7 @@ int zf_os_fault_ring_open(struct zf_os_fault_ring *ring, void *place, size_t dat
     attr.config = PERF_COUNT_SW_PAGE_FAULTS;
     attr.sample_period = 1;
     attr.sample_type = PERF_SAMPLE_IP | PERF_SAMPLE_TID | PERF_SAMPLE_TIME | PERF_SAMPLE_ADDR;
-    attr.exclude_kernel = 1;
+    attr.exclude_kernel = !kernel;
     attr.exclude_hv = 1;
     attr.use_clockid = 1;
     attr.clockid = CLOCK_MONOTONIC;
@@ -47,6 +50,7 @@ int zf_os_fault_ring_open(struct zf_os_fault_ring *ring, void *place, size_t dat
     ring->data_bytes = opened.data_bytes;
     ring->handle = opened.handle;
     ring->thread_id = zf_os_thread_id();
+    ring->kernel = kernel;
     return 0;
 }
 
@@ -103,6 +107,17 @@ uint64_t zf_os_fault_ring_count(const struct zf_os_fault_ring *ring, uint64_t fr
     return count;
 }
 
+uint64_t zf_os_fault_ring_kernel_count(const struct zf_os_fault_ring *ring, uint64_t from,
+                                       uint64_t to)
+{
+    uint64_t count = 0;
+    struct zf_os_fault fault;
+    ZF_ASSERT(from <= to);
+    while (ring->kernel && zf_os_fault_ring_next(ring, &from, to, &fault) != 0)
+        count += fault.kernel;
+    return count;
+}
+
 int zf_os_fault_ring_next(const struct zf_os_fault_ring *ring, uint64_t *position, uint64_t to,
                           struct zf_os_fault *fault)
 {
@@ -123,6 +138,8 @@ int zf_os_fault_ring_next(const struct zf_os_fault_ring *ring, uint64_t *positio
         fault->instruction = (uintptr_t)sample.instruction;
         fault->time_ns = sample.time_ns;
         fault->thread_id = sample.thread_id;
+        fault->kernel =
+            (sample.header.misc & PERF_RECORD_MISC_CPUMODE_MASK) == PERF_RECORD_MISC_KERNEL;
         return 1;
     }
     return 0;
