@@ -67,10 +67,21 @@ uint32_t zf_hot_table_end(void)
     return __atomic_load_n(&rows_end, __ATOMIC_ACQUIRE);
 }
 
+/* A section may be used for the first time inside another one, which must not see a fault here. */
+static void warm_rows(void)
+{
+    for (uint32_t index = 0; index < ZF_HOT_SLOTS; ++index) {
+        const struct hot_section *volatile *section = &rows[index].section;
+        *section = *section;
+    }
+}
+
 void zf_hot_table_add(struct zf_hot_thread *thread)
 {
     ZF_ASSERT(thread->magic == ZF_HOT_MAGIC);
     zf_os_table_lock();
+    if (threads == NULL)
+        warm_rows();
     thread->next = threads;
     threads = thread;
     zf_os_table_unlock();
