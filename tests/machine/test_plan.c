@@ -36,7 +36,7 @@ static void a_plan_that_fits_works(void **state)
     struct machine_audit *audit = plan_on("guest_2_nodes", 64 * MIB, MACHINE_NODE(1), 0);
     (void)state;
     assert_true(machine_audit_plan_works(audit));
-    assert_check(audit, "plan_node", MACHINE_INFO, "node 1 has no CPUs: all use is from afar");
+    assert_check(audit, "plan_node", MACHINE_INFO, "node 1 has no CPUs");
     assert_check(audit, "plan_memory", MACHINE_OK, "needs 64.1 MiB, has 582.5 MiB");
     assert_check(audit, "plan_node_memory", MACHINE_OK, "needs 64 MiB, has 213.7 MiB");
     assert_string_equal(machine_audit_check(audit, 0)->topic, "plan");
@@ -133,7 +133,7 @@ static void transparent_pages_stand_in_for_a_pool_that_is_too_small(void **state
     struct machine_audit *audit = plan_on("guest_2_nodes", 18 * MIB, MACHINE_NODE(1), 2 * MIB);
     (void)state;
     assert_check(audit, "plan_huge_pages", MACHINE_OK,
-                 "needs 9 of 2 MiB: 8 reserved, 112 more to be had at once");
+                 "needs 9 of 2 MiB: 8 reserved, 106 more to be had at once");
     assert_int_equal(find_check(audit, "plan_node_memory")->severity, MACHINE_OK);
     machine_audit_destroy(audit);
 }
@@ -190,7 +190,7 @@ static void pages_that_others_reserved_are_not_free(void **state)
         0);
     scratch_destroy(root);
     assert_check(audit, "plan_huge_pages", MACHINE_OK,
-                 "needs 8 of 2 MiB: 4 reserved, 112 more to be had at once");
+                 "needs 8 of 2 MiB: 4 reserved, 106 more to be had at once");
     machine_audit_destroy(audit);
 }
 
