@@ -1,5 +1,6 @@
-# What a package holds: headers, both libraries, and how CMake and pkg-config find them. Nothing in
-# it names the prefix, so a tree may be installed, moved and staged at will.
+# What a package holds: headers, both libraries, how CMake and pkg-config find them, the command and
+# its manual pages. Nothing in it names the prefix, so a tree may be installed, moved and staged at
+# will.
 include(CMakePackageConfigHelpers)
 
 set(zf_config_dir ${CMAKE_INSTALL_LIBDIR}/cmake/zerofault)
@@ -15,6 +16,13 @@ endif()
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/zerofault
     DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.h")
 install(FILES ${PROJECT_SOURCE_DIR}/LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
+if(TARGET zerofault_command)
+    install(TARGETS zerofault_command RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+    install(FILES
+        ${PROJECT_SOURCE_DIR}/docs/man/zerofault.1
+        ${PROJECT_SOURCE_DIR}/docs/man/zerofault-doctor.1
+        DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
+endif()
 
 configure_package_config_file(${CMAKE_CURRENT_LIST_DIR}/zerofaultConfig.cmake.in
     ${PROJECT_BINARY_DIR}/zerofaultConfig.cmake

@@ -115,6 +115,8 @@ static void add_ksm(struct zf_audit_run *run)
         bool merged = is_merged(run);
         enum machine_severity active = merged ? MACHINE_WARNING : MACHINE_INFO;
         check.severity = running == 1 ? active : MACHINE_OK;
+        if (!merged)
+            check.fix = NULL;
         check.value = running != 1 ? "off"
                       : merged     ? "on, and this process takes part"
                                    : "on, this process takes no part";

@@ -103,7 +103,6 @@ static void add_split(struct zf_audit_run *run)
     static const char shrink[] = HUGE_FOLDER "/shrink_underused";
     uint64_t shrinks = 0, none_max = 0;
     uint64_t all = run->sizes.huge_bytes / run->sizes.page_bytes;
-    uint64_t splits = zf_text_field(run->vmstat, "thp_underused_split_page", 0);
     struct machine_check check = {
         .name = "thp_split",
         .topic = ZF_TOPIC_PAGES,
@@ -123,10 +122,9 @@ static void add_split(struct zf_audit_run *run)
     } else {
         bool active = shrinks != 0 && all > 0 && none_max + 1 < all;
         check.severity = active ? MACHINE_WARNING : MACHINE_OK;
-        check.value = zf_audit_text(run, "%s (shrink_underused %llu, max_ptes_none %llu)%s%llu%s",
+        check.value = zf_audit_text(run, "%s (shrink_underused %llu, max_ptes_none %llu)",
                                     active ? "active" : "inactive", (unsigned long long)shrinks,
-                                    (unsigned long long)none_max, ", ", (unsigned long long)splits,
-                                    " splits since boot");
+                                    (unsigned long long)none_max);
     }
     zf_audit_add(run, &check);
 }

@@ -51,12 +51,13 @@ static void add_node(struct plan *plan)
 {
     struct zf_audit_run *run = plan->run;
     const struct machine_node *node = plan->node;
-    struct machine_check check = {
-        .name = "plan_node",
-        .topic = ZF_TOPIC_PLAN,
-        .severity = MACHINE_CRITICAL,
-        .why = "The node must be online, have memory, and be in the process's cpuset.",
-        .source = "/sys/devices/system/node/online"};
+    struct machine_check check = {.name = "plan_node",
+                                  .topic = ZF_TOPIC_PLAN,
+                                  .severity = MACHINE_CRITICAL,
+                                  .why = "The node must be online, have memory, and be in the "
+                                         "process's cpuset. Memory of a node "
+                                         "without CPUs is far from every thread.",
+                                  .source = "/sys/devices/system/node/online"};
     if (!plan->placed)
         return;
     if (node == NULL) {
@@ -68,7 +69,7 @@ static void add_node(struct plan *plan)
                                     run->process.nodes_allowed);
     } else if (node->cpus_count == 0) {
         check.severity = MACHINE_INFO;
-        check.value = zf_audit_text(run, "node %u has no CPUs: all use is from afar", plan->number);
+        check.value = zf_audit_text(run, "node %u has no CPUs", plan->number);
     } else {
         check.severity = MACHINE_OK;
         check.value = zf_audit_text(run, "node %u, CPUs %s", plan->number, node->cpus);

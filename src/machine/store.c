@@ -16,6 +16,7 @@
 #include "base/arith.h"
 
 #define BLOCK_BYTES 8192u
+#define TAKEN_BYTES_MAX ((size_t)1 << 30) /* more at once is a mistake, not a machine */
 
 struct zf_store_block {
     struct zf_store_block *next;
@@ -39,9 +40,10 @@ void *zf_store_take(struct zf_store *store, size_t size_bytes)
 {
     struct zf_store_block *block = store->blocks;
     unsigned char *taken;
-    if (!zf_align_up(zf_max(size_bytes, 1), alignof(max_align_t), &size_bytes))
-        size_bytes = SIZE_MAX / 2;
-    if (block == NULL || size_bytes > block->size_bytes - block->used_bytes)
+    if (!zf_align_up(zf_max(size_bytes, 1), alignof(max_align_t), &size_bytes) ||
+        size_bytes > TAKEN_BYTES_MAX)
+        block = NULL;
+    else if (block == NULL || size_bytes > block->size_bytes - block->used_bytes)
         block = add_block(store, zf_max(size_bytes, BLOCK_BYTES));
     if (block == NULL) {
         store->exhausted = true;

@@ -123,7 +123,10 @@ static void read_memory(const struct reading *reading, const char *path, const c
     node->total_bytes = bytes[0];
     node->free_bytes = bytes[1] - zf_min(bytes[1], kept_bytes);
     node->cache_bytes = cache_bytes - zf_min(cache_bytes, unclean_bytes);
+    /* Not more than what is free at all: the reserve may lie in huge blocks too. */
     node->huge_free_bytes = huge_free_bytes(reading, node->number);
+    if (node->huge_free_bytes > node->free_bytes)
+        node->huge_free_bytes = zf_align_down(node->free_bytes, reading->sizes->huge_bytes);
 }
 
 static void read_pools(const struct reading *reading, const char *folder, struct machine_node *node)

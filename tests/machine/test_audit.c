@@ -205,7 +205,7 @@ static const struct {
     {THP "defrag", "always [defer] defer+madvise madvise never\n", "thp_defrag", MACHINE_INFO,
      "defer"},
     {THP "khugepaged/max_ptes_none", "0\n", "thp_split", MACHINE_WARNING,
-     "active (shrink_underused 1, max_ptes_none 0), 0 splits since boot"},
+     "active (shrink_underused 1, max_ptes_none 0)"},
     {THP "hugepages-64kB/enabled", "[always] inherit madvise never\n", "thp_sizes", MACHINE_INFO,
      "64 KiB always, 2 MiB inherit, others never"},
     {THP "hpage_pmd_size", "3\n", "fragmentation", MACHINE_OK,

@@ -28,6 +28,9 @@ PUBLIC = {
     "zerofault.h": "hot",
 }
 
+# What the command may include besides: it is a program, not a part that others embed.
+PROGRAM = {"argp.h", "jansson.h", "sysexits.h", "sys/ioctl.h", "unistd.h"}
+
 STANDARD = set(
     "assert ctype errno float inttypes limits math setjmp signal stdalign stdarg stdatomic stdbool"
     " stddef stdint stdio stdlib string time".split()
@@ -54,6 +57,10 @@ def is_system_code(path):
     return path.startswith("src/os/") and path.count("/") > 2
 
 
+def is_program(path):
+    return path.startswith("src/cli/")
+
+
 def included_part(quote, name):
     """Index of the part of an included file; -1 for the C library, None for anything else."""
     if name.startswith("zerofault/"):
@@ -71,7 +78,11 @@ def library_violations(path, text):
     system = is_system_code(path)
     for quote, name in INCLUDE.findall(text):
         part = included_part(quote, name)
-        if part is None and not (system and quote == "<"):
+        if is_program(path) and (name in PROGRAM or name.startswith("cli/")):
+            continue
+        if is_program(path) and quote == '"':
+            yield f"{path}: includes {name}, which is private to the library"
+        elif part is None and not (system and quote == "<"):
             yield f"{path}: includes {name}, which is of no part"
         elif part is not None and part > own:
             yield f"{path}: {PARTS[own]} includes {name} of {PARTS[part]}"
@@ -155,6 +166,14 @@ class PlantedViolations(unittest.TestCase):
     def test_own_and_earlier_parts_are_allowed(self):
         self.assert_allowed("src/hot/a.c", '#include "hot/b.h"\n#include "arena/c.h"\n')
         self.assert_allowed("src/hot/a.c", "#include <zerofault/hot.h>\n#include <stdint.h>\n")
+
+    def test_the_command_sees_public_headers_alone(self):
+        self.assert_refused("src/cli/a.c", '#include "machine/files.h"\n')
+        self.assert_refused("src/cli/a.c", "#include <sys/mman.h>\n")
+        self.assert_refused("src/cli/a.c", "    rc = syscall(298, 0);\n")
+        self.assert_allowed("src/cli/a.c", '#include "cli/b.h"\n#include <jansson.h>\n')
+        self.assert_allowed("src/cli/a.c", "#include <zerofault/machine.h>\n")
+        self.assert_refused("src/machine/a.c", "#include <jansson.h>\n")
 
     def test_a_user_of_private_files_is_refused(self):
         private = '#include "base/arith.h"\n'

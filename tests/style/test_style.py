@@ -97,7 +97,9 @@ def comment_violations(path, text):
 
 def library_violations(path, text):
     """Words that the library does not use, and the comment that opens each file."""
-    for found in FORBIDDEN.finditer(COMMENT.sub("", text)):
+    # The command is a program on top of the library, and prints for a living.
+    code = "" if path.startswith("src/cli/") else COMMENT.sub("", text)
+    for found in FORBIDDEN.finditer(code):
         yield f"{path}: uses {found.group()}"
     if not text.startswith("/*"):
         yield f"{path}: does not open with its idea"
