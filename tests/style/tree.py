@@ -4,7 +4,7 @@ import pathlib
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 FOLDERS = ("include", "src", "bindings", "tests", "bench", "examples", "docs", "cmake")
 CODE = {".c", ".h", ".cpp", ".hpp"}
-SCRIPTS = {"dev", "run"}
+SCRIPTS = {"dev", "run", "guest", "init"}
 TEXT = CODE | {".py", ".md", ".txt", ".cmake", ".in", ".map", ".json"} | SCRIPTS
 
 

@@ -11,16 +11,20 @@
 
 #include <cmocka.h>
 
-/* Is `name` in the list of ZEROFAULT_TEST_PROVIDES? */
+static bool is_word(const char *word, size_t word_length, const char *name)
+{
+    return word_length == strlen(name) && memcmp(word, name, word_length) == 0;
+}
+
+/* Is `name`, or everything, in the list of ZEROFAULT_TEST_PROVIDES? */
 static bool is_provided(const char *name)
 {
     const char *word = getenv("ZEROFAULT_TEST_PROVIDES");
-    size_t length = strlen(name);
     while (word != NULL && *word != '\0') {
         size_t word_length;
         word += strspn(word, ", ");
         word_length = strcspn(word, ",");
-        if (word_length == length && memcmp(word, name, length) == 0)
+        if (is_word(word, word_length, name) || is_word(word, word_length, "everything"))
             return true;
         word += word_length;
     }

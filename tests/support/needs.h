@@ -4,8 +4,8 @@
  *     need("perf", rc == 0, "perf_event_open is refused here: %s", strerror(-rc));
  *
  * When the need is not met, the test is skipped and says why. A job that promises to provide it
- * lists its name in ZEROFAULT_TEST_PROVIDES, between commas; there, the test fails instead, so
- * that nothing that must be tested is ever skipped in silence.
+ * lists its name in ZEROFAULT_TEST_PROVIDES, between commas, or "everything"; there, the test fails
+ * instead, so that nothing that must be tested is ever skipped in silence.
  */
 #ifndef ZF_TESTS_SUPPORT_NEEDS_H
 #define ZF_TESTS_SUPPORT_NEEDS_H

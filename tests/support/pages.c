@@ -5,6 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#if __has_include(<sys/rseq.h>)
+#include <sys/rseq.h>
+#endif
 
 #include "base/sanitize.h"
 
@@ -15,6 +18,18 @@ ZF_UNINSTRUMENTED static uint64_t faults_so_far(void)
     struct rusage usage;
     (void)getrusage(RUSAGE_THREAD, &usage);
     return (uint64_t)usage.ru_minflt + (uint64_t)usage.ru_majflt;
+}
+
+/* After it has interrupted a thread, the kernel writes to the thread's rseq area. Behind a fork
+ * that is a fault in kernel mode, at any time, and none of the pages that are measured. */
+ZF_UNINSTRUMENTED static void touch_rseq_area(void)
+{
+#ifdef RSEQ_SIG
+    unsigned char *area = (unsigned char *)__builtin_thread_pointer() + __rseq_offset;
+    unsigned char nothing = 0;
+    __asm__ volatile("" : "+r"(nothing));
+    (void)__atomic_fetch_or(area, nothing, __ATOMIC_RELAXED);
+#endif
 }
 
 /* A plain store: emulators take two faults for an atomic operation. */
@@ -35,6 +50,7 @@ ZF_UNINSTRUMENTED uint64_t faults_of_writing(void *base, size_t size_bytes)
 {
     uint64_t before = 0;
     uint64_t after = 0;
+    touch_rseq_area();
     for (int round = 0; round < 2; ++round) {
         before = faults_so_far();
         write_pages(base, round == 0 ? 0 : size_bytes);
@@ -47,6 +63,7 @@ ZF_UNINSTRUMENTED uint64_t faults_of_reading(const void *base, size_t size_bytes
 {
     uint64_t before = 0;
     uint64_t after = 0;
+    touch_rseq_area();
     for (int round = 0; round < 2; ++round) {
         before = faults_so_far();
         read_pages(base, round == 0 ? 0 : size_bytes);
@@ -82,6 +99,14 @@ bool mapping_has_flag(const void *address, const char *flag)
         return false;
     (void)snprintf(padded, sizeof padded, " %s ", flag);
     return strstr(line, padded) != NULL;
+}
+
+size_t mapping_bytes(const void *address, const char *key)
+{
+    char line[512];
+    if (!find_in_smaps(address, key, line, sizeof line))
+        return 0;
+    return strtoull(line + strlen(key), NULL, 10) * 1024;
 }
 
 bool is_mapped(const void *address)

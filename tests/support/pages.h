@@ -18,6 +18,9 @@ uint64_t faults_of_reading(const void *base, size_t size_bytes);
 /* Does the mapping that holds an address have a flag, like "lo" or "nh", in smaps? */
 bool mapping_has_flag(const void *address, const char *flag);
 
+/* What smaps says under `key`, like "AnonHugePages:", of the mapping that holds an address. */
+size_t mapping_bytes(const void *address, const char *key);
+
 /* Is an address mapped at all? */
 bool is_mapped(const void *address);
 

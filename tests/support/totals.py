@@ -10,6 +10,7 @@ import sys
 import xml.etree.ElementTree
 
 CASE = re.compile(r"(?:^needs (.+)\n)?^\[ +(OK|FAILED|SKIPPED) +\] (\w+)$", re.MULTILINE)
+NEED = re.compile(r"^needs (.+)$", re.MULTILINE)
 OUTCOMES = {"OK": "passed", "FAILED": "failed", "SKIPPED": "skipped"}
 
 
@@ -30,7 +31,8 @@ def cases_of(test):
         # cmocka lists failed and skipped cases a second time at the end; a name counts once.
         cases.setdefault(name, (OUTCOMES[word], reason))
     if not cases or (whole == "failed" and "failed" not in dict(cases.values())):
-        cases[""] = (whole, "")
+        need = NEED.search(output)
+        cases[""] = (whole, need[1] if need else "")
     return [(case, outcome, reason) for case, (outcome, reason) in cases.items()]
 
 
