@@ -128,9 +128,8 @@ struct hot_section {
     uint32_t reports_per_second;              /* hook calls at most, per thread; 0: no limit */
     bool refuse_system_calls;                 /* with HOT_WATCH_SYSTEM_CALLS: they fail, EPERM */
     /* -------------------------- the library's */
-    uint32_t
-        slot_bytes; /* offset of this section's slot in every thread's table; 0 until first used */
-    uint32_t reserved; /* 0 */
+    uint32_t slot_bytes; /* offset in every thread's table of slots; 0 until first used */
+    uint32_t reserved;   /* 0 */
 };
 #define HOT_SECTION(...)                                                                           \
     {                                                                                              \
