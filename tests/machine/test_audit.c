@@ -275,24 +275,43 @@ static const struct {
     {"/proc/self/ksm_merging_pages", "3\n", "ksm", MACHINE_OK, "off"},
 };
 
+/* What the file held before, to be put back; false when it was not there. */
+static bool read_back(const char *root, const char *path, char *text, size_t text_bytes)
+{
+    char whole[512];
+    FILE *file;
+    size_t length;
+    (void)snprintf(whole, sizeof whole, "%s%s", root, path);
+    file = fopen(whole, "r");
+    if (file == NULL)
+        return false;
+    length = fread(text, 1, text_bytes - 1, file);
+    text[length] = '\0';
+    assert_int_equal(fclose(file), 0);
+    return true;
+}
+
 static void each_setting_is_judged_by_what_it_says(void **state)
 {
+    static char before[16384];
     char root[SCRATCH_BYTES];
     (void)state;
+    scratch_create(root, "vm_6_18");
     for (size_t i = 0; i < sizeof settings / sizeof settings[0]; ++i) {
         struct machine_audit *audit;
-        scratch_create(root, "vm_6_18");
+        assert_true(read_back(root, settings[i].path, before, sizeof before));
         scratch_write(root, settings[i].path, settings[i].text);
 
         audit = scratch_audit(root);
 
-        scratch_destroy(root);
         if (settings[i].value == NULL)
             assert_int_equal(find_check(audit, settings[i].check)->severity, settings[i].severity);
         else
             assert_check(audit, settings[i].check, settings[i].severity, settings[i].value);
         machine_audit_destroy(audit);
+        scratch_write(root, settings[i].path, before);
     }
+    scratch_destroy(root);
 }
 
 static void a_process_that_offers_its_memory_for_merging_is_warned(void **state)

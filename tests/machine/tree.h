@@ -40,8 +40,10 @@ static inline void assert_check(const struct machine_audit *audit, const char *n
                                 enum machine_severity severity, const char *value)
 {
     const struct machine_check *check = find_check(audit, name);
-    if (check == NULL)
+    if (check == NULL) {
         fail_msg("no check of the name %s", name);
+        return;
+    }
     assert_string_equal(check->value, value);
     assert_string_equal(machine_severity_name(check->severity), machine_severity_name(severity));
 }
