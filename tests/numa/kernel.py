@@ -1,7 +1,7 @@
 """Kernels for guests: Debian's own, downloaded as packages, unpacked into a cache, not installed.
 
 Which mirror to ask is read from apt's configuration; the suites need not be in its sources, because
-apt runs here with sources and state of its own. No privileges are needed. One kernel is about
+apt runs here with sources and state of its own. No privileges are needed. To fetch one takes about
 30 MB, and the cache keeps it until its folder is removed.
 """
 import contextlib
