@@ -70,7 +70,7 @@ enum hot_policy {
 enum hot_watch {
     HOT_WATCH_SWITCHES = 1 << 0,      /* context switches, with the preempted bit */
     HOT_WATCH_MIGRATIONS = 1 << 1,    /* CPU at begin against CPU at end */
-    HOT_WATCH_SYSTEM_CALLS = 1 << 2,  /* by Syscall User Dispatch */
+    HOT_WATCH_SYSTEM_CALLS = 1 << 2,  /* by Syscall User Dispatch; see hot_system_call_name */
     HOT_WATCH_KERNEL_FAULTS = 1 << 3, /* with address, in the ring; needs CAP_PERFMON, or
                                          kernel.perf_event_paranoid of 1 or less */
     HOT_WATCH_CALL_CHAINS = 1 << 4,   /* who called the faulting instruction */
@@ -126,6 +126,7 @@ struct hot_section {
     uint64_t budget_ns;                       /* longer is HOT_OVER_BUDGET; 0: any duration */
     bool timed;                               /* keep a histogram of durations */
     uint32_t reports_per_second;              /* hook calls at most, per thread; 0: no limit */
+    bool refuse_system_calls;                 /* with HOT_WATCH_SYSTEM_CALLS: they fail, EPERM */
     /* -------------------------- the library's */
     uint32_t
         slot_bytes; /* offset of this section's slot in every thread's table; 0 until first used */
@@ -435,6 +436,28 @@ ZEROFAULT_API int hot_violation_print(const struct hot_violation *violation, FIL
 ZEROFAULT_API const char *hot_source_name(enum hot_source source);
 /** As hot_source_name. Returns a static string. Latency hot. Threads any. Since 0.1. */
 ZEROFAULT_API const char *hot_kind_name(enum hot_kind kind);
+
+/**
+ * Name a system call by the number that a HOT_SYSTEM_CALL violation carries.
+ *
+ * With HOT_WATCH_SYSTEM_CALLS every system call inside a section is told, by whatever code it is
+ * made, and then happens as if nothing were (or fails with EPERM, if a section that is open has
+ * refuse_system_calls). Calls that the vDSO answers are none. A violation carries the first
+ * call's number and instruction, and their count; a number of -1 is a call in the 32-bit way.
+ * Signal handlers that interrupt a section belong to it, but those do not that a change of the
+ * signal mask lets in, sigsuspend, pselect, ppoll and epoll_pwait included. The signal SIGSYS is
+ * the watch's: attaching unblocks it on the thread and installs a handler that hands on what is
+ * not the watch's to the one from before. The kernel ends a process that makes a watched call
+ * while SIGSYS is blocked, so do not block it between sections, nor in the sa_mask of a handler
+ * that makes system calls. Debuggers stop at SIGSYS unless told not to (gdb: handle SIGSYS nostop
+ * noprint).
+ *
+ * Returns  a static string; "unknown" for a number that the system had not when this was built
+ * Latency  hot
+ * Threads  any
+ * Since    0.1
+ */
+ZEROFAULT_API const char *hot_system_call_name(long number);
 
 ZEROFAULT_END_DECLS
 

@@ -134,6 +134,10 @@ static void tell_counted(const struct delivery *delivery, enum hot_kind kind, ui
         return;
     if (kind == HOT_REFUSED)
         violation.request_bytes = finding->request_bytes;
+    if (kind == HOT_SYSTEM_CALL) {
+        violation.system_call = finding->call_number;
+        violation.instruction = finding->call_instruction;
+    }
     if (kind == HOT_OVER_BUDGET)
         violation.duration_ns = finding->duration_ns;
     violation.cpu_before = finding->cpu_before;

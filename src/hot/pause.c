@@ -9,14 +9,28 @@
 
 #include "hot/sample.h"
 #include "hot/section.h"
+#include "hot/syscalls.h"
 #include "hot/table.h"
+
+static void force_open_sections(struct zf_hot_thread *thread)
+{
+    for (uint32_t index = 1; index < zf_hot_table_end(); ++index)
+        if (zf_hot_is_open(thread, index))
+            zf_hot_force(thread, index)->forced_in_pause = false;
+}
 
 void hot_pause_begin(void)
 {
     struct zf_hot_thread *thread = zf_hot_thread_self();
-    if (thread == NULL || thread->pause_depth++ > 0)
+    if (thread == NULL)
         return;
-    thread->pause_begin = zf_hot_sample_end(thread, true);
+    if (thread->pause_depth == 0) {
+        zf_hot_calls_hold(thread);
+        thread->pause_begin = zf_hot_sample_end(thread, true);
+        force_open_sections(thread); /* so that those opened inside can be told from them */
+        zf_hot_calls_pause(thread);
+    }
+    ++thread->pause_depth;
 }
 
 /* The ring may hold more pauses than we tell apart; the last one then grows to cover what lies
@@ -40,12 +54,13 @@ void hot_pause_end(void)
     struct zf_hot_sample now;
     if (thread == NULL || thread->pause_depth == 0 || --thread->pause_depth > 0)
         return;
-    for (uint32_t index = 1; index < zf_hot_table_end(); ++index)
-        if (zf_hot_is_open(thread, index))
-            (void)zf_hot_force(thread, index);
+    zf_hot_calls_hold(thread);
+    force_open_sections(thread);
     now = zf_hot_sample_begin(thread, true);
     remember(thread, thread->pause_begin.head, now.head);
     for (uint32_t index = 1; index < zf_hot_table_end(); ++index)
         if (zf_hot_is_open(thread, index))
             zf_hot_exclude(thread, &thread->tallies[index], &thread->pause_begin, &now);
+    zf_hot_calls_resume(thread);
+    zf_hot_calls_go_on(thread);
 }

@@ -57,13 +57,17 @@ static void print_where(const struct hot_violation *violation, FILE *stream)
     if (violation->arena != NULL)
         fprintf(stream, " = arena \"%s\" + %zu bytes", violation->arena,
                 violation->arena_offset_bytes);
-    if (violation->instruction != 0)
+    if (violation->instruction != 0 && violation->address != 0)
         fprintf(stream, ", by the instruction at 0x%" PRIxPTR, violation->instruction);
     if (violation->address != 0)
         fprintf(stream, "\n");
     if (violation->time_ns != 0)
         fprintf(stream, "    at %" PRIu64 ".%09" PRIu64 " s of the monotonic clock\n",
                 violation->time_ns / 1000000000u, violation->time_ns % 1000000000u);
+    if (violation->kind == HOT_SYSTEM_CALL)
+        fprintf(stream, "    first: %s (number %ld), by the instruction at 0x%" PRIxPTR "\n",
+                hot_system_call_name(violation->system_call), violation->system_call,
+                violation->instruction);
     if (violation->kind == HOT_REFUSED)
         fprintf(stream, "    last request: %zu bytes\n", violation->request_bytes);
     if (violation->kind == HOT_OVER_BUDGET)

@@ -34,6 +34,7 @@ static void read_rest(const struct zf_hot_thread *thread, struct zf_hot_sample *
         sample->switch_head = *thread->switches.head;
     if (zf_hot_watches(thread, HOT_WATCH_MIGRATIONS))
         sample->cpu = zf_os_cpu();
+    sample->calls = thread->calls.count;
 }
 
 struct zf_hot_sample zf_hot_sample_begin(const struct zf_hot_thread *thread, bool timed)
@@ -121,6 +122,10 @@ static void find_rest(const struct zf_hot_thread *thread, const struct zf_hot_ta
     finding->counts[HOT_SWITCH] = switches.voluntary - excluded->switches.voluntary;
     finding->counts[HOT_PREEMPTION] = switches.preempted - excluded->switches.preempted;
     finding->counts[HOT_MIGRATION] = now->cpu != tally->begin.cpu;
+    if (tally->watches_calls)
+        finding->counts[HOT_SYSTEM_CALL] = now->calls - tally->begin.calls - excluded->calls;
+    finding->call_number = tally->call_number;
+    finding->call_instruction = tally->call_instruction;
     finding->cpu_before = tally->begin.cpu;
     finding->cpu_after = now->cpu;
     finding->duration_ns = zf_os_ticks_to_ns(now->ticks - tally->begin.ticks - excluded->ticks);
@@ -168,6 +173,7 @@ void zf_hot_exclude(const struct zf_hot_thread *thread, struct zf_hot_tally *tal
     excluded->faults_major += to->faults_major - later(from->faults_major, begin->faults_major);
     excluded->switches.voluntary += switches.voluntary;
     excluded->switches.preempted += switches.preempted;
+    excluded->calls += to->calls - later(from->calls, begin->calls);
     if (begin->ticks != 0)
         excluded->ticks += to->ticks - later(from->ticks, begin->ticks);
 }

@@ -15,6 +15,8 @@ struct zf_hot_finding {
     uint32_t cpu_before;
     uint32_t cpu_after;
     size_t request_bytes;
+    long call_number;           /* of the first system call, when there was one */
+    uintptr_t call_instruction; /* that made it */
 };
 
 /* Ask the sources of this thread. The ring is asked last at a begin and first at an end. */

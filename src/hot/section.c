@@ -16,6 +16,7 @@
 #include "hot/deliver.h"
 #include "hot/durations.h"
 #include "hot/sample.h"
+#include "hot/syscalls.h"
 #include "hot/table.h"
 
 /* Watches that begin and end need not ask about. */
@@ -24,8 +25,10 @@
 /* Can begin and end do with the inline comparison? */
 static bool is_fast(const struct zf_hot_thread *thread, const struct hot_section *section)
 {
-    return thread->source == HOT_SOURCE_RING &&
-           (thread->watched & ~(uint32_t)PASSIVE_WATCHES) == 0 && !zf_hot_is_timed(section) &&
+    uint32_t active = thread->watched & ~(uint32_t)PASSIVE_WATCHES;
+    if (!zf_hot_calls_are_wanted(thread, section))
+        active &= ~(uint32_t)HOT_WATCH_SYSTEM_CALLS;
+    return thread->source == HOT_SOURCE_RING && active == 0 && !zf_hot_is_timed(section) &&
            zf_hot_table_is_on();
 }
 
@@ -48,10 +51,12 @@ static void open_slot(struct zf_hot_thread *thread, uint32_t index,
     struct hot_slot *slot = zf_hot_slot(thread, index);
     struct zf_hot_tally *tally = &thread->tallies[index];
     bool fast = is_fast(thread, section);
+    zf_hot_calls_leave(thread, index); /* when it is opened anew */
     __atomic_store_n(&slot->section, fast ? section : NULL, __ATOMIC_RELAXED);
     __atomic_store_n(&slot->entries, slot->entries + 1, __ATOMIC_RELAXED);
     tally->begin = zf_hot_sample_begin(thread, zf_hot_is_timed(section));
     slot->head = fast ? tally->begin.head : ZF_HOT_HEAD_LONG;
+    zf_hot_calls_join(thread, index);
     ZEROFAULT_COMPILER_FENCE();
 }
 
@@ -65,11 +70,13 @@ void hot_section_begin_slow(struct hot_section *section)
     index = zf_hot_table_index(section);
     if (thread == NULL || index == 0)
         return; /* the matching end finds nothing open and says so */
+    zf_hot_calls_hold(thread);
     if (thread->tallies[index].section != section)
         adopt(thread, index, section);
     if (thread->pause_count != 0 && thread->pause_depth == 0 && hot_sections_open() == 0)
         thread->pause_count = 0;
     open_slot(thread, index, section);
+    zf_hot_calls_go_on(thread);
 }
 
 struct zf_hot_tally *zf_hot_force(struct zf_hot_thread *thread, uint32_t index)
@@ -81,6 +88,7 @@ struct zf_hot_tally *zf_hot_force(struct zf_hot_thread *thread, uint32_t index)
         /* The inline begin left these as the previous entry had them. */
         memset(tally->pending, 0, sizeof tally->pending);
         memset(&tally->excluded, 0, sizeof tally->excluded);
+        tally->forced_in_pause = thread->pause_depth > 0;
         if (slot->head != ZF_HOT_HEAD_LONG)
             tally->begin.head = slot->head;
         slot->head = ZF_HOT_HEAD_FORCED;
@@ -137,7 +145,8 @@ static bool is_clean(const struct zf_hot_thread *thread, uint32_t index,
     return zf_hot_slot(thread, index)->head != ZF_HOT_HEAD_FORCED &&
            zf_hot_begin_head(thread, index) == now->head &&
            begin->faults_minor == now->faults_minor && begin->faults_major == now->faults_major &&
-           begin->switch_head == now->switch_head && begin->cpu == now->cpu;
+           begin->switch_head == now->switch_head && begin->calls == now->calls &&
+           begin->cpu == now->cpu;
 }
 
 /* The rest of an end that found nothing but, perhaps, a duration. */
@@ -152,6 +161,7 @@ static bool close_clean(struct zf_hot_thread *thread, const struct hot_section *
         if (tally->durations != NULL)
             hot_histogram_record(tally->durations, duration_ns);
     }
+    zf_hot_calls_leave(thread, index);
     zf_hot_slot(thread, index)->head = HOT_SLOT_CLOSED;
     return true;
 }
@@ -162,6 +172,7 @@ static uint64_t close_dirty(struct zf_hot_thread *thread, const struct hot_secti
     struct zf_hot_tally *tally = &thread->tallies[index];
     struct zf_hot_finding finding = zf_hot_find(thread, index, now);
     uint64_t total = drop_ignored(section, &finding);
+    zf_hot_calls_leave(thread, index);
     zf_hot_slot(thread, index)->head = HOT_SLOT_CLOSED;
     if (tally->durations != NULL)
         hot_histogram_record(tally->durations, finding.duration_ns);
@@ -172,23 +183,36 @@ static uint64_t close_dirty(struct zf_hot_thread *thread, const struct hot_secti
     return total;
 }
 
+static uint64_t close_slot(struct zf_hot_thread *thread, const struct hot_section *section,
+                           uint32_t index)
+{
+    struct zf_hot_sample now = zf_hot_sample_end(thread, zf_hot_is_timed(section));
+    if (!zf_hot_is_counting(thread, index))
+        now = thread->pause_begin; /* nothing since then is the section's */
+    if (is_clean(thread, index, &now) && close_clean(thread, section, index, &now))
+        return 0;
+    return close_dirty(thread, section, index, &now);
+}
+
 uint64_t hot_section_end_slow(struct hot_section *section)
 {
     struct zf_hot_thread *thread = zf_hot_thread_self();
     uint32_t index = zf_hot_table_known(section);
-    struct zf_hot_sample now;
+    uint64_t total;
+    zf_hot_calls_hold(thread);
     if (thread == NULL || index == 0 || !zf_hot_is_open(thread, index))
-        return end_without_begin(thread, section, index);
-    now = zf_hot_sample_end(thread, zf_hot_is_timed(section));
-    if (is_clean(thread, index, &now) && close_clean(thread, section, index, &now))
-        return 0;
-    return close_dirty(thread, section, index, &now);
+        total = end_without_begin(thread, section, index);
+    else
+        total = close_slot(thread, section, index);
+    zf_hot_calls_go_on(thread);
+    return total;
 }
 
 void zf_hot_abandon(struct zf_hot_thread *thread, uint32_t index)
 {
     struct zf_hot_finding finding = {.counts = {[HOT_MISUSE] = 1}};
     ZF_ASSERT(zf_hot_is_open(thread, index));
+    zf_hot_calls_leave(thread, index);
     zf_hot_slot(thread, index)->head = HOT_SLOT_CLOSED;
     add_to_tally(&thread->tallies[index], &finding);
 }

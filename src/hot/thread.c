@@ -17,6 +17,7 @@
 #include "hot/chains.h"
 #include "hot/durations.h"
 #include "hot/section.h"
+#include "hot/syscalls.h"
 #include "hot/table.h"
 #include "hot/watch.h"
 
@@ -54,7 +55,7 @@ static void on_refused(struct zf_tripwire *tripwire, size_t request_bytes)
 {
     struct zf_hot_thread *thread = of_tripwire(tripwire);
     for (uint32_t index = 1; index < zf_hot_table_end(); ++index)
-        if (zf_hot_is_open(thread, index)) {
+        if (zf_hot_is_counting(thread, index)) {
             thread->tallies[index].request_bytes = request_bytes;
             zf_hot_raise(thread, index, HOT_REFUSED);
         }
@@ -393,6 +394,7 @@ void hot_thread_detach(void)
     struct zf_hot_thread *thread = zf_hot_thread_self();
     if (thread == NULL)
         return;
+    zf_hot_calls_hold(thread);
     for (uint32_t index = 1; index < zf_hot_table_end(); ++index)
         if (zf_hot_is_open(thread, index))
             zf_hot_abandon(thread, index);

@@ -36,6 +36,7 @@ struct zf_hot_sample {
     uint64_t faults_major;
     uint64_t switch_head; /* of the switch ring; 0 without one */
     uint64_t ticks;       /* when the section is timed, else 0 */
+    uint64_t calls;       /* system calls, when watched */
     uint32_t cpu;         /* when migrations are watched, else 0 */
 };
 
@@ -46,6 +47,7 @@ struct zf_hot_excluded {
     uint64_t faults_minor;
     uint64_t faults_major;
     struct zf_os_switches switches;
+    uint64_t calls;
     uint64_t ticks;
 };
 
@@ -56,6 +58,10 @@ struct zf_hot_tally {
     struct zf_hot_excluded excluded;   /* valid when forced */
     uint64_t pending[HOT_KIND_COUNT];  /* raised inside the open section; valid when forced */
     size_t request_bytes;              /* of the last refusal inside */
+    bool forced_in_pause;              /* opened inside the pause under way; valid when forced */
+    bool watches_calls;                /* open, and counts system calls */
+    long call_number;                  /* of the first call; valid when there was one */
+    uintptr_t call_instruction;        /* that made it; 0 while there was none */
     uint64_t dirty_entries;            /* ends that were not clean */
     uint64_t counts[HOT_KIND_COUNT];   /* violations of all closed entries */
     uint64_t unreported;               /* kept from the hook by the rate limit */
@@ -68,6 +74,14 @@ struct zf_hot_tally {
 struct zf_hot_pause {
     uint64_t from;
     uint64_t to;
+};
+
+/* The watch for system calls; see syscalls.h. */
+struct zf_hot_calls {
+    volatile unsigned char selector; /* ZF_OS_CALLS_*: read at every system call of the thread */
+    volatile uint64_t count;         /* calls seen */
+    uint32_t sections;               /* open ones that count calls now */
+    uint32_t paused_sections;        /* those that would if there were no pause */
 };
 
 struct zf_hot_thread {
@@ -86,6 +100,7 @@ struct zf_hot_thread {
     struct hot_thread_report report;   /* as the attach gave it */
     struct zf_os_chain_ring chains;    /* when watched */
     struct zf_os_chain chain;          /* the last one found; a violation's frames lie here */
+    struct zf_hot_calls calls;         /* when watched */
     uint32_t pause_depth;
     struct zf_hot_sample pause_begin; /* when the outermost pause began */
     size_t pause_count;               /* of pauses[], since the outermost section was opened */

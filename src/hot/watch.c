@@ -7,6 +7,7 @@
 #include <errno.h>
 
 #include "hot/chains.h"
+#include "hot/syscalls.h"
 
 static int open_switches(struct zf_hot_thread *thread)
 {
@@ -44,12 +45,9 @@ struct watch {
 
 /* By bit number of enum hot_watch. */
 static const struct watch watches[HOT_WATCH_COUNT] = {
-    {open_switches, close_switches},
-    {open_nothing, close_nothing},
-    {NULL, NULL},
-    {open_kernel_faults, close_nothing},
-    {zf_hot_chains_open, zf_hot_chains_close},
-    {NULL, NULL},
+    {open_switches, close_switches},           {open_nothing, close_nothing},
+    {zf_hot_calls_open, zf_hot_calls_close},   {open_kernel_faults, close_nothing},
+    {zf_hot_chains_open, zf_hot_chains_close}, {NULL, NULL},
 };
 
 int zf_hot_watch_open(struct zf_hot_thread *thread, uint32_t asked, uint32_t required,

@@ -246,6 +246,30 @@ void zf_os_chain_ring_close(struct zf_os_chain_ring *ring);
  * Returns 1, or 0 when there is none before `to`, a head. */
 int zf_os_chain_ring_next(const struct zf_os_chain_ring *ring, uint64_t *position, uint64_t to,
                           struct zf_os_chain *chain);
+
+/* -------------------------------------------------------------------------------- system calls */
+
+/* What the selector byte of a watched thread says, at any moment. */
+#define ZF_OS_CALLS_PASS 0    /* system calls happen unseen; also what a wiped byte says */
+#define ZF_OS_CALLS_WATCHED 1 /* each is told first */
+
+/* Called before each watched system call of the thread, in a signal handler, with the call's
+ * number, -1 when not known, and the address of the instruction that makes it. The call happens
+ * when this returns true, and is answered with -EPERM when it returns false. */
+typedef bool zf_os_call_watcher(long number, uintptr_t instruction);
+
+/* Watch the calling thread's system calls while `*selector` says so; the byte must stay readable
+ * until the close. One watcher for all threads of the process. A child of fork and a new thread
+ * are not watched. The end of a signal handler is no call, and a call that ends the thread is
+ * never refused. -EOPNOTSUPP the system cannot. */
+int zf_os_call_watch_open(volatile unsigned char *selector, zf_os_call_watcher *watcher);
+
+/* Stop watching the calling thread's. */
+void zf_os_call_watch_close(void);
+
+/* The name of a system call; NULL when this system has none of that number. */
+const char *zf_os_call_name(long number);
+
 /* --------------------------------------------------------------------------- the whole process */
 
 /* A stretch of memory that the loader, not this library, has made. */

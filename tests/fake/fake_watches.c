@@ -74,3 +74,21 @@ uint32_t zf_os_cpu(void)
 {
     return 0;
 }
+
+int zf_os_call_watch_open(volatile unsigned char *selector, zf_os_call_watcher *watcher)
+{
+    (void)selector;
+    (void)watcher;
+    return -EOPNOTSUPP;
+}
+
+void zf_os_call_watch_close(void)
+{
+    must(false); /* none was opened */
+}
+
+const char *zf_os_call_name(long number)
+{
+    (void)number;
+    return NULL;
+}
