@@ -228,7 +228,7 @@ ZEROFAULT_INLINE void *arena_resize(struct arena *arena, void *start, size_t old
     return start;
 }
 
-/* ------------------------------------------------------------------------- mark, rewind, reset */
+/* -------------------------------------------------------------------------- mark, rewind, reset */
 
 /**
  * Remember the present fill level.

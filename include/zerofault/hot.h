@@ -127,9 +127,10 @@ struct hot_section {
     bool timed;                               /* keep a histogram of durations */
     uint32_t reports_per_second;              /* hook calls at most, per thread; 0: no limit */
     bool refuse_system_calls;                 /* with HOT_WATCH_SYSTEM_CALLS: they fail, EPERM */
-    /* -------------------------- the library's */
-    uint32_t slot_bytes; /* offset in every thread's table of slots; 0 until first used */
-    uint32_t reserved;   /* 0 */
+    /* -------------------------------------------------------------------------------- the library's */
+    uint32_t
+        slot_bytes; /* offset of this section's slot in every thread's table; 0 until first used */
+    uint32_t reserved; /* 0 */
 };
 #define HOT_SECTION(...)                                                                           \
     {                                                                                              \
@@ -181,7 +182,7 @@ struct hot_thread_report {
         .struct_size = sizeof(struct hot_thread_report)                                            \
     }
 
-/* ----------------------------------------------------------------------------------- hot path */
+/* ------------------------------------------------------------------------------------- hot path */
 
 /* One thread's view of one section: begin compares the first word, end the second. */
 struct hot_slot {
@@ -285,7 +286,7 @@ ZEROFAULT_INLINE uint64_t hot_section_end(struct hot_section *section)
     return 0;
 }
 
-/* ------------------------------------------------------------------------------ attach, detach */
+/* ------------------------------------------------------------------------------- attach, detach */
 
 /**
  * Prepare the calling thread: open and map its fault ring, make the guard's own memory warm, and
@@ -441,14 +442,15 @@ ZEROFAULT_API const char *hot_kind_name(enum hot_kind kind);
  *
  * With HOT_WATCH_SYSTEM_CALLS every system call inside a section is told, by whatever code it is
  * made, and then happens as if nothing were (or fails with EPERM, if a section that is open has
- * refuse_system_calls). Calls that the vDSO answers are none. A violation carries the first call's
- * number and instruction, and their count; a number of -1 is a call in the 32-bit way. Signal
- * handlers that interrupt a section belong to it, but those do not that a change of the signal mask
- * lets in, sigsuspend, pselect, ppoll and epoll_pwait included. The signal SIGSYS is the watch's: attaching unblocks it on the thread and
- * installs a handler that hands on what is not the watch's to the one from before. The kernel ends
- * a process that makes a watched call while SIGSYS is blocked, so do not block it between sections,
- * nor in the sa_mask of a handler that makes system calls. Debuggers stop at SIGSYS unless told
- * not to (gdb: handle SIGSYS nostop noprint).
+ * refuse_system_calls). Calls that the vDSO answers are none. A violation carries the first
+ * call's number and instruction, and their count; a number of -1 is a call in the 32-bit way.
+ * Signal handlers that interrupt a section belong to it, but those do not that a change of the
+ * signal mask lets in, sigsuspend, pselect, ppoll and epoll_pwait included. The signal SIGSYS is
+ * the watch's: attaching unblocks it on the thread and installs a handler that hands on what is
+ * not the watch's to the one from before. The kernel ends a process that makes a watched call
+ * while SIGSYS is blocked, so do not block it between sections, nor in the sa_mask of a handler
+ * that makes system calls. Debuggers stop at SIGSYS unless told not to (gdb: handle SIGSYS nostop
+ * noprint).
  *
  * Returns  a static string; "unknown" for a number that the system had not when this was built
  * Latency  hot

@@ -81,8 +81,7 @@ ZEROFAULT_API int arena_pool_create(struct arena_pool **out, struct arena *arena
  */
 ZEROFAULT_API size_t arena_pool_footprint_bytes(const struct arena_pool_options *options);
 
-/* ----------------------------------------------------------------------------------- alloc, free
- * */
+/* ---------------------------------------------------------------------------------- alloc, free */
 
 /**
  * Count a request to an exhausted pool and answer NULL; arena_pool_alloc ends here.

@@ -25,7 +25,7 @@
 
 ZEROFAULT_BEGIN_DECLS
 
-/* --------------------------------------------------------------------------------------- types */
+/* ---------------------------------------------------------------------------------------- types */
 
 /* What became of one part of the process. */
 struct process_item {
@@ -99,7 +99,7 @@ struct thread_warmup_options {
     ((struct thread_warmup_options){.struct_size = sizeof(struct thread_warmup_options),           \
                                     __VA_ARGS__})
 
-/* -------------------------------------------------------------------------------------- warmup */
+/* --------------------------------------------------------------------------------------- warmup */
 
 /**
  * Make what the calling thread's code touches outside of arenas resident: code, data, thread-local
@@ -141,7 +141,7 @@ ZEROFAULT_API int process_warmup(const struct process_warmup_options *options,
 ZEROFAULT_API int thread_warmup(const struct thread_warmup_options *options,
                                 struct process_report *report);
 
-/* -------------------------------------------------------------------------------------- report */
+/* --------------------------------------------------------------------------------------- report */
 
 /**
  * Print a report for people: one line per part, asked against got, with errno and remedy.

@@ -47,8 +47,7 @@ static bool arena_is_valid(const struct arena *arena)
            arena->end - arena->begin == arena->control->region.size_bytes;
 }
 
-/* ----------------------------------------------------------------------------- options to wishes
- * */
+/* ---------------------------------------------------------------------------- options to wishes */
 
 static enum warmup_wish resolve(enum warmup_wish asked, enum warmup_wish by_default)
 {

@@ -53,8 +53,7 @@ static const char *value_of(const struct machine_audit *audit, const char *name)
     return "unknown";
 }
 
-/* ----------------------------------------------------------------------------------------- nodes
- * */
+/* ---------------------------------------------------------------------------------------- nodes */
 
 static void print_distances(const struct machine_audit *audit, const struct machine_node *node,
                             FILE *stream)
@@ -94,8 +93,7 @@ static void print_nodes(const struct cli_terminal *terminal, const struct machin
     }
 }
 
-/* ---------------------------------------------------------------------------------------- checks
- * */
+/* --------------------------------------------------------------------------------------- checks */
 
 static void print_check(const struct cli_terminal *terminal, const struct machine_check *check)
 {

@@ -46,8 +46,7 @@ void zf_hot_name_arena(struct hot_violation *violation, struct zf_registry_match
     violation->arena_offset_bytes = match->offset_bytes;
 }
 
-/* --------------------------------------------------------------------------------------- to whom
- * */
+/* -------------------------------------------------------------------------------------- to whom */
 
 /* Is there room for one more call of the hook in this second? */
 static bool may_report(struct zf_hot_tally *tally, uint32_t reports_per_second)
@@ -86,8 +85,7 @@ static void tell(const struct delivery *delivery, struct hot_violation violation
                          delivery->tally->unreported + violation.count, __ATOMIC_RELAXED);
 }
 
-/* ---------------------------------------------------------------------------------------- faults
- * */
+/* --------------------------------------------------------------------------------------- faults */
 
 static bool was_paused(const struct zf_hot_thread *thread, uint64_t position)
 {

@@ -42,7 +42,7 @@ static ZEROFAULT_THREAD_LOCAL int self_ring_handle = -1;
 static ZEROFAULT_THREAD_LOCAL int self_switch_handle = -1;
 static ZEROFAULT_THREAD_LOCAL int self_chain_handle = -1;
 
-/* ------------------------------------------------------------------------------------ tripwire */
+/* ------------------------------------------------------------------------------------- tripwire */
 
 static struct zf_hot_thread *of_tripwire(struct zf_tripwire *tripwire)
 {
@@ -66,8 +66,7 @@ static bool is_armed(struct zf_tripwire *tripwire)
     return tripwire != NULL && hot_sections_open() > 0;
 }
 
-/* ------------------------------------------------------------------------------- in and out of
- * view */
+/* --------------------------------------------------------------------------- in and out of view */
 
 static void put_in_view(struct zf_hot_thread *thread)
 {

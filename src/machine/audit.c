@@ -19,8 +19,7 @@
 
 #define HUGE_FOLDER "/sys/kernel/mm/transparent_hugepage"
 
-/* -------------------------------------------------------------------------------------- findings
- * */
+/* ------------------------------------------------------------------------------------- findings */
 
 void zf_audit_add(struct zf_audit_run *run, const struct machine_check *check)
 {
@@ -90,8 +89,7 @@ bool zf_audit_absent(const struct zf_audit_run *run, const char *path, int error
     return strncmp(path, "/sys/", 5) == 0 ? run->sys_seen : run->proc_seen;
 }
 
-/* ----------------------------------------------------------------------------------------- facts
- * */
+/* ---------------------------------------------------------------------------------------- facts */
 
 /* The kernel's version, 0 when its release is not of the form major.minor. */
 static unsigned read_kernel(const struct zf_audit_run *run)
@@ -162,8 +160,7 @@ static int make_findings(struct zf_audit_run *run)
     return run->audit->store.exhausted ? -ENOMEM : rc;
 }
 
-/* ------------------------------------------------------------------------------------- lifecycle
- * */
+/* ------------------------------------------------------------------------------------ lifecycle */
 
 static int check_options(struct machine_audit_options *options)
 {
@@ -218,8 +215,7 @@ void machine_audit_destroy(struct machine_audit *audit)
     free(audit);
 }
 
-/* --------------------------------------------------------------------------------------- queries
- * */
+/* -------------------------------------------------------------------------------------- queries */
 
 const struct machine_check *machine_audit_check(const struct machine_audit *audit, size_t index)
 {

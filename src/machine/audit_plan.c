@@ -44,8 +44,7 @@ static void add_room(struct plan *plan, struct machine_check *check, size_t need
     zf_audit_add(run, check);
 }
 
-/* ----------------------------------------------------------------------------------------- place
- * */
+/* ---------------------------------------------------------------------------------------- place */
 
 static void add_node(struct plan *plan)
 {
@@ -77,8 +76,7 @@ static void add_node(struct plan *plan)
     zf_audit_add(run, &check);
 }
 
-/* ------------------------------------------------------------------------------------ huge pages
- * */
+/* ----------------------------------------------------------------------------------- huge pages */
 
 /* What a pool has that nobody reserved: the free pages of the nodes that count, at most what is
  * free and not reserved on the whole machine. False when there is no such pool. */
@@ -203,8 +201,7 @@ static void add_huge_group(struct plan *plan)
     add_room(plan, &check, plan->bytes, used.free_bytes);
 }
 
-/* ---------------------------------------------------------------------------------------- memory
- * */
+/* --------------------------------------------------------------------------------------- memory */
 
 static void add_system_memory(struct plan *plan)
 {
@@ -278,8 +275,7 @@ static void add_group_memory(struct plan *plan)
     add_room(plan, &check, plan->bytes + plan->tables_bytes, limit.free_bytes);
 }
 
-/* ---------------------------------------------------------------------------------------- limits
- * */
+/* --------------------------------------------------------------------------------------- limits */
 
 static void add_lock(struct plan *plan)
 {

@@ -110,8 +110,7 @@ static void add_broken_memory(struct zf_audit_run *run)
     zf_audit_add(run, &check);
 }
 
-/* ------------------------------------------------------------------------------------------- CPU
- * */
+/* ------------------------------------------------------------------------------------------ CPU */
 
 /* What the first CPU says of itself: the flags of x86, the features of arm64; NULL when neither. */
 static const char *cpu_words(const struct zf_audit_run *run, bool *is_x86)
@@ -178,8 +177,7 @@ static void add_access_flag(struct zf_audit_run *run)
     zf_audit_add(run, &check);
 }
 
-/* ------------------------------------------------------------------------------------------ boot
- * */
+/* ----------------------------------------------------------------------------------------- boot */
 
 static void add_isolation(struct zf_audit_run *run)
 {

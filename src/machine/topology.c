@@ -31,8 +31,7 @@ struct reading {
     char *buddyinfo; /* or NULL */
 };
 
-/* ------------------------------------------------------------------------------- zones of a node
- * */
+/* ------------------------------------------------------------------------------ zones of a node */
 
 /* What follows the number in a line that speaks of a zone of a node, "Node 0, zone   Normal"; NULL
  * in any other line. */
@@ -210,8 +209,7 @@ static void read_node(const struct reading *reading, size_t nodes_count, struct 
     read_pools(reading, folder, node);
 }
 
-/* --------------------------------------------------------------------------------------- machine
- * */
+/* -------------------------------------------------------------------------------------- machine */
 
 /* Take room for this many nodes; less than asked only when there is no memory. */
 static void make_nodes(const struct reading *reading, size_t count, struct zf_topology *topology)

@@ -15,7 +15,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* ---------------------------------------------------------------------------------- page sizes */
+/* ----------------------------------------------------------------------------------- page sizes */
 
 /* Bytes of the smallest page. Cannot fail. */
 size_t zf_os_page_bytes(void);
@@ -75,7 +75,7 @@ int zf_os_residency(const void *base, size_t size_bytes, struct zf_os_residency 
  * zf_os_residency. -EOPNOTSUPP the system cannot tell. */
 int zf_os_locked_bytes(const void *base, size_t size_bytes, size_t *locked_bytes);
 
-/* ----------------------------------------------------------------------------------- placement */
+/* ------------------------------------------------------------------------------------ placement */
 
 /* Prefer memory of this node, -1 for the node of the thread that touches first. An explicit
  * policy, so that the system does not unmap pages to see who uses them. It never makes an
@@ -98,7 +98,7 @@ enum zf_os_advice {
  * too many ranges; -EAGAIN, -EBUSY the collapse failed for now. */
 int zf_os_advise(void *base, size_t size_bytes, enum zf_os_advice advice);
 
-/* ------------------------------------------------------------------------------------- limits */
+/* --------------------------------------------------------------------------------------- limits */
 
 /* Bytes that this process may still lock; SIZE_MAX when there is no limit. */
 int zf_os_lockable_bytes(size_t *free_bytes);
@@ -129,7 +129,7 @@ uint32_t zf_os_thread_id(void);
  * by a zero byte; or -errno, -EFBIG when it does not fit. */
 ssize_t zf_os_read_file(const char *path, char *text, size_t size_bytes);
 
-/* --------------------------------------------------------------------------------- fault ring */
+/* ----------------------------------------------------------------------------------- fault ring */
 
 /*
  * The calling thread's page faults, recorded by the system in the thread itself: `*head` has
@@ -187,7 +187,7 @@ uint64_t zf_os_fault_ring_kernel_count(const struct zf_os_fault_ring *ring, uint
 int zf_os_fault_ring_next(const struct zf_os_fault_ring *ring, uint64_t *position, uint64_t to,
                           struct zf_os_fault *fault);
 
-/* -------------------------------------------------------------------------------- switch ring */
+/* ---------------------------------------------------------------------------------- switch ring */
 
 /* The calling thread's context switches, recorded in the same way. */
 struct zf_os_switch_ring {
@@ -215,7 +215,7 @@ struct zf_os_switches zf_os_switch_ring_count(const struct zf_os_switch_ring *ri
 /* The CPU that the calling thread runs on. No system call. */
 uint32_t zf_os_cpu(void);
 
-/* --------------------------------------------------------------------------------- chain ring */
+/* ----------------------------------------------------------------------------------- chain ring */
 
 /* Who called the instructions that faulted, recorded in the same way, in records of any size. */
 struct zf_os_chain_ring {
@@ -247,7 +247,7 @@ void zf_os_chain_ring_close(struct zf_os_chain_ring *ring);
 int zf_os_chain_ring_next(const struct zf_os_chain_ring *ring, uint64_t *position, uint64_t to,
                           struct zf_os_chain *chain);
 
-/* -------------------------------------------------------------------------------- system calls */
+/* --------------------------------------------------------------------------------- system calls */
 
 /* What the selector byte of a watched thread says, at any moment. */
 #define ZF_OS_CALLS_PASS 0    /* system calls happen unseen; also what a wiped byte says */
@@ -270,7 +270,7 @@ void zf_os_call_watch_close(void);
 /* The name of a system call; NULL when this system has none of that number. */
 const char *zf_os_call_name(long number);
 
-/* --------------------------------------------------------------------------- the whole process */
+/* ---------------------------------------------------------------------------- the whole process */
 
 /* A stretch of memory that the loader, not this library, has made. */
 struct zf_os_image {
@@ -346,7 +346,7 @@ struct zf_os_process_memory {
 /* -EOPNOTSUPP the system does not tell. */
 int zf_os_process_memory(struct zf_os_process_memory *memory);
 
-/* ---------------------------------------------------------------------- end of threads, fork */
+/* ------------------------------------------------------------------------- end of threads, fork */
 
 /* Have `at_exit(context)` called when the calling thread ends; NULL takes it back. One per thread.
  * -ENOMEM, -EAGAIN no room. */
@@ -356,7 +356,7 @@ int zf_os_thread_at_exit(void (*at_exit)(void *context), void *context);
  * zf_os_thread_at_exit of the process on. One per process. */
 void zf_os_fork_in_child(void (*in_child)(void));
 
-/* ------------------------------------------------------------------------------------- locking */
+/* -------------------------------------------------------------------------------------- locking */
 
 /* One lock for the control plane's tables; never taken in begin or end. */
 void zf_os_table_lock(void);

@@ -149,8 +149,7 @@ int zf_warmup_collapse(struct zf_warmup_run *run)
     return run->wishes->huge_pages == WARMUP_REQUIRE ? rc : 0;
 }
 
-/* ------------------------------------------------------------------------------------------ lock
- * */
+/* ----------------------------------------------------------------------------------------- lock */
 
 int zf_warmup_lock(struct zf_warmup_run *run)
 {
@@ -175,8 +174,7 @@ int zf_warmup_lock(struct zf_warmup_run *run)
     return run->wishes->lock == WARMUP_REQUIRE || rc == -ECANCELED ? rc : 0;
 }
 
-/* ---------------------------------------------------------------------------------------- freeze
- * */
+/* --------------------------------------------------------------------------------------- freeze */
 
 /* A system that does not know the advice does nothing that it would have to be kept from. */
 static int freeze_against(struct zf_warmup_run *run, enum zf_os_advice advice)

@@ -29,7 +29,7 @@
 /* The second round mends what moved during the first; the third has to be clean. */
 #define PROOF_ROUNDS_MAX 2
 
-/* -------------------------------------------------------------------------------------- ranges */
+/* --------------------------------------------------------------------------------------- ranges */
 
 ZF_UNINSTRUMENTED static void read_pages(const volatile unsigned char *base, size_t size_bytes,
                                          size_t page_bytes)
@@ -96,7 +96,7 @@ static bool populate_does_nothing(size_t page_bytes)
     return nothing;
 }
 
-/* --------------------------------------------------------------------------------------- parts */
+/* ---------------------------------------------------------------------------------------- parts */
 
 /* A walk over stretches of memory that adds up what it was granted. */
 struct walk {
@@ -152,7 +152,7 @@ static int warm_clock(struct zf_process_run *run, struct process_item *item)
     return 0;
 }
 
-/* -------------------------------------------------------------------------------------- rounds */
+/* --------------------------------------------------------------------------------------- rounds */
 
 struct part {
     size_t offset; /* of its item in the report */
@@ -222,7 +222,7 @@ static uint64_t prove_parts(struct zf_process_run *run)
     return faults;
 }
 
-/* -------------------------------------------------------------------------------------- report */
+/* --------------------------------------------------------------------------------------- report */
 
 static int result_of(struct zf_process_run *run)
 {
@@ -271,7 +271,7 @@ static int run_and_report(struct zf_process_run *run, struct process_report *giv
     return rc;
 }
 
-/* ------------------------------------------------------------------------------------- options */
+/* -------------------------------------------------------------------------------------- options */
 
 /* Settle one wish; false when it is none. */
 static bool settle(struct process_item *item, enum warmup_wish asked, enum warmup_wish by_default)

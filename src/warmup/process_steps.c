@@ -21,7 +21,7 @@ int zf_process_check_memory(size_t size_bytes)
     return size_bytes > zf_min(memory.available_bytes, memory.cgroup_free_bytes) ? -ENOMEM : 0;
 }
 
-/* --------------------------------------------------------------------------------------- stack */
+/* ---------------------------------------------------------------------------------------- stack */
 
 int zf_process_stack(struct zf_process_run *run, struct process_item *item)
 {
@@ -48,7 +48,7 @@ int zf_process_stack(struct zf_process_run *run, struct process_item *item)
     return rc != 0 ? rc : error;
 }
 
-/* ---------------------------------------------------------------------------------------- heap */
+/* ----------------------------------------------------------------------------------------- heap */
 
 /* The pages that hold any byte of a block; all of them are the heap's. */
 static int warm_block(struct zf_process_run *run, void *block, size_t size_bytes)
@@ -81,7 +81,7 @@ int zf_process_heap(struct zf_process_run *run, struct process_item *item)
     return rc;
 }
 
-/* ---------------------------------------------------------------------------------------- lock */
+/* ----------------------------------------------------------------------------------------- lock */
 
 int zf_process_lock(struct zf_process_run *run, struct process_item *item)
 {
@@ -102,7 +102,7 @@ int zf_process_lock(struct zf_process_run *run, struct process_item *item)
     return rc == 0 && item->granted_bytes < item->asked_bytes ? -EAGAIN : rc;
 }
 
-/* ------------------------------------------------------------------------------------- binding */
+/* -------------------------------------------------------------------------------------- binding */
 
 int zf_process_binding(struct zf_process_run *run, struct process_item *item)
 {

@@ -257,8 +257,7 @@ static void stats_refuse_bad_arguments_and_serve_older_callers(void **state)
     arena_destroy(arena);
 }
 
-/* ----------------------------------------------------------------------------- the promise
- * itself */
+/* --------------------------------------------------------------------------- the promise itself */
 
 static struct hot_section fill_section = HOT_SECTION("fill");
 

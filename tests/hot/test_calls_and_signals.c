@@ -71,7 +71,7 @@ static int send_usr1(void)
     return (int)syscall(SYS_tgkill, process, syscall(SYS_gettid), SIGUSR1);
 }
 
-/* -------------------------------------------------------------------------------------- handlers */
+/* ------------------------------------------------------------------------------------- handlers */
 
 static void calls_of_a_signal_handler_belong_to_the_section(void **state)
 {
@@ -123,7 +123,7 @@ static void handler_may_jump_out_of_a_watched_call(void **state)
     assert_int_equal(hot_section_end(&section), 1);
 }
 
-/* ----------------------------------------------------------------------------------------- masks */
+/* ---------------------------------------------------------------------------------------- masks */
 
 static void blocking_every_signal_inside_leaves_the_watch_alive(void **state)
 {
@@ -182,7 +182,7 @@ static void thread_that_blocked_the_watchs_signal_is_given_it_back_blocked(void 
     assert_int_equal(sigismember(&now, SIGSYS), 1);
 }
 
-/* ------------------------------------------------------------------------------ interrupted calls */
+/* ---------------------------------------------------------------------------- interrupted calls */
 
 static void interrupted_sleep_says_so(void **state)
 {
@@ -245,7 +245,7 @@ static void stopped_sleep_goes_on(void **state)
     assert_int_equal(WEXITSTATUS(status), 0);
 }
 
-/* ------------------------------------------------------------------------- others that use SIGSYS */
+/* ----------------------------------------------------------------------- others that use SIGSYS */
 
 static int given;
 

@@ -55,8 +55,7 @@ static void attach_watching(uint32_t watch)
     assert_int_equal(report.watched, watch);
 }
 
-/* ------------------------------------------------------------------------- three known functions
- * */
+/* ------------------------------------------------------------------------ three known functions */
 
 /* No instrumentation, whose own functions would be in the chain or fault; a frame, and no jump in
  * place of the last call. */

@@ -98,7 +98,7 @@ static void check(const struct hot_violation *violation, void *context)
 static struct hot_section section =
     HOT_SECTION("kernel faults", .policy = HOT_CALLBACK, .hook = check);
 
-/* ------------------------------------------------------------------------------------- granted */
+/* -------------------------------------------------------------------------------------- granted */
 
 static void fault_inside_a_system_call_is_told_with_its_address(void **state)
 {
@@ -209,7 +209,7 @@ static void records_that_the_ring_lost_count_as_page_faults(void **state)
     assert_int_equal(wrong, 0);
 }
 
-/* ------------------------------------------------------------------------------------- refused */
+/* -------------------------------------------------------------------------------------- refused */
 
 struct refusal {
     int error;

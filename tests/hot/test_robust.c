@@ -46,8 +46,7 @@ static void need_ring(void)
     need("perf", error == 0, "no fault ring here: %s", strerror(-error));
 }
 
-/* ---------------------------------------------------------------------------------- many threads
- * */
+/* --------------------------------------------------------------------------------- many threads */
 
 static struct hot_section shared = HOT_SECTION("shared by all");
 static struct hot_section own[4] = {HOT_SECTION("own 0"), HOT_SECTION("own 1"),
@@ -115,8 +114,7 @@ static void two_hundred_threads_are_guarded_at_once_and_read_meanwhile(void **st
     assert_int_equal(munmap(crowd_pages, THREADS * PAGE), 0);
 }
 
-/* --------------------------------------------------------------------------------------- signals
- * */
+/* -------------------------------------------------------------------------------------- signals */
 
 static struct hot_section interrupted = HOT_SECTION("interrupted");
 static struct hot_section handler_section = HOT_SECTION("in a handler");
@@ -162,8 +160,7 @@ static void handler_may_use_sections_that_its_thread_has_used(void **state)
     hot_thread_detach();
 }
 
-/* -------------------------------------------------------------------------------- short of
- * memory */
+/* ------------------------------------------------------------------------------ short of memory */
 
 /* Run `body` in a child; it answers 0 when all is as it should be, else the number of the step. */
 static int in_child(int (*body)(void))
@@ -208,8 +205,7 @@ static void ring_memory_used_up_is_named_and_getrusage_takes_over(void **state)
     assert_int_equal(in_child(no_memory_for_the_ring), 0);
 }
 
-/* ------------------------------------------------------------------------------------------ exec
- * */
+/* ----------------------------------------------------------------------------------------- exec */
 
 static void exec_leaves_nothing_behind(void **state)
 {

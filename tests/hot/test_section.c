@@ -27,7 +27,7 @@
 
 #define PAGE ((size_t)4096)
 
-/* ---------------------------------------------------------------------------------- helpers */
+/* -------------------------------------------------------------------------------------- helpers */
 
 static void attach(enum hot_source source)
 {
@@ -99,7 +99,7 @@ static int detach(void **state)
     return 0;
 }
 
-/* ------------------------------------------------------------------------------------ counting */
+/* ------------------------------------------------------------------------------------- counting */
 
 static void clean_section_returns_zero_with(enum hot_source source)
 {
@@ -254,7 +254,7 @@ more_faults_than_the_ring_holds_are_all_counted_and_the_last_ones_described(void
     assert_int_equal(munmap(pages, 500 * PAGE), 0);
 }
 
-/* ------------------------------------------------------------------------------------- nesting */
+/* -------------------------------------------------------------------------------------- nesting */
 
 static void fault_in_an_inner_section_counts_in_both_and_only_there(void **state)
 {
@@ -355,7 +355,7 @@ static void more_sections_than_fit_are_loud(void **state)
     free(sections);
 }
 
-/* ----------------------------------------------------------------------------------- tripwires */
+/* ------------------------------------------------------------------------------------ tripwires */
 
 static void refused_allocation_is_a_violation_of_every_open_section(void **state)
 {
@@ -405,7 +405,7 @@ static void warmup_inside_a_hot_section_is_refused(void **state)
     arena_destroy(arena);
 }
 
-/* -------------------------------------------------------------------------------------- policy */
+/* --------------------------------------------------------------------------------------- policy */
 
 /* Run in a child whose standard error is captured; returns its wait status. */
 static int run_captured(void (*body)(void), char *text, size_t size_bytes)
@@ -462,7 +462,7 @@ static void abort_policy_prints_the_violation_and_aborts(void **state)
     assert_non_null(strstr(text, "test_section.c:"));
 }
 
-/* ------------------------------------------------------------------------------------- threads */
+/* -------------------------------------------------------------------------------------- threads */
 
 static struct hot_section crowd = HOT_SECTION("crowd");
 

@@ -32,7 +32,7 @@ static int exit_status(pid_t child)
     return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
 }
 
-/* ------------------------------------------------------------------------------------- processes */
+/* ------------------------------------------------------------------------------------ processes */
 
 static void fork_works_and_its_child_is_not_watched(void **state)
 {
@@ -171,7 +171,7 @@ static void process_may_end_inside_a_section_that_refuses(void **state)
     assert_int_equal(status, -3);
 }
 
-/* --------------------------------------------------------------------------------------- threads */
+/* -------------------------------------------------------------------------------------- threads */
 
 static void *count_own_calls(void *argument)
 {

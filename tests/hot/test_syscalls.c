@@ -196,7 +196,7 @@ static void guard_does_not_count_its_own_calls(void **state)
     assert_int_equal(stats.counts[HOT_SYSTEM_CALL], 0);
 }
 
-/* ---------------------------------------------------------------------------------------- nested */
+/* --------------------------------------------------------------------------------------- nested */
 
 static void each_open_section_counts_from_its_own_begin(void **state)
 {
@@ -271,7 +271,7 @@ static void section_begun_anew_counts_anew(void **state)
     assert_int_equal(hot_section_end(&section), 0);
 }
 
-/* ----------------------------------------------------------------------------------------- pause */
+/* ---------------------------------------------------------------------------------------- pause */
 
 static void calls_inside_a_pause_do_not_count(void **state)
 {
@@ -313,7 +313,7 @@ static void sections_and_pauses_may_interleave(void **state)
     assert_int_equal(hot_section_end(&section), 1);
 }
 
-/* --------------------------------------------------------------------------------------- refusal */
+/* -------------------------------------------------------------------------------------- refusal */
 
 static void refused_calls_answer_eperm_and_are_counted(void **state)
 {
@@ -356,7 +356,7 @@ static void refusing_counts_nothing_where_calls_are_ignored(void **state)
     assert_int_equal(hot_section_end(&section), 2);
 }
 
-/* ----------------------------------------------------------------------------------- not granted */
+/* ---------------------------------------------------------------------------------- not granted */
 
 /* A kernel before 5.11, as far as prctl goes. */
 static int refuse_dispatch(int error)

@@ -351,7 +351,7 @@ static void guard_that_went_blind_is_found_out(void **state)
     assert_false(hot_guard_is_live());
 }
 
-/* --------------------------------------------------------------------------------- fork, clone */
+/* ---------------------------------------------------------------------------------- fork, clone */
 
 static int child_starts_afresh(void)
 {

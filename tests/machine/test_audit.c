@@ -172,8 +172,7 @@ static void what_cannot_be_read_is_unknown_and_no_fault_of_the_machine(void **st
     machine_audit_destroy(audit);
 }
 
-/* ------------------------------------------------------------------------------- single settings
- * */
+/* ------------------------------------------------------------------------------ single settings */
 
 #define THP "/sys/kernel/mm/transparent_hugepage/"
 
@@ -399,8 +398,7 @@ static void a_path_that_no_quoting_saves_gets_no_command(void **state)
     machine_audit_destroy(audit);
 }
 
-/* ---------------------------------------------------------------------------------- this machine
- * */
+/* --------------------------------------------------------------------------------- this machine */
 
 static void this_machine_can_be_audited(void **state)
 {

@@ -115,8 +115,7 @@ static void more_than_the_machine_has_fails_whatever_its_size(void **state)
     machine_audit_destroy(audit);
 }
 
-/* ------------------------------------------------------------------------------------ huge pages
- * */
+/* ----------------------------------------------------------------------------------- huge pages */
 
 static void a_pool_that_is_large_enough_serves_the_plan_alone(void **state)
 {
@@ -205,8 +204,7 @@ static void a_group_s_limit_of_huge_pages_counts(void **state)
     machine_audit_destroy(audit);
 }
 
-/* ---------------------------------------------------------------------------------------- limits
- * */
+/* --------------------------------------------------------------------------------------- limits */
 
 static void a_group_s_limit_of_memory_counts(void **state)
 {

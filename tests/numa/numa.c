@@ -23,7 +23,7 @@
 
 #include "support/pages.h"
 
-/* ------------------------------------------------------------------------------------- machine */
+/* -------------------------------------------------------------------------------------- machine */
 
 bool kernel_is_at_least(int major, int minor)
 {
@@ -81,7 +81,7 @@ uint64_t oom_kills(void)
     return kills;
 }
 
-/* --------------------------------------------------------------------------------- companions */
+/* ----------------------------------------------------------------------------------- companions */
 
 int companion_start(void (*body)(void *context), void *context)
 {
@@ -116,7 +116,7 @@ void companion_end(int process)
     assert_int_equal(waitpid(process, NULL, 0), process);
 }
 
-/* --------------------------------------------------------------------------------------- pages */
+/* ---------------------------------------------------------------------------------------- pages */
 
 struct placement placement_of(const void *base, size_t size_bytes)
 {
@@ -160,7 +160,7 @@ void plain_destroy(void *base, size_t size_bytes)
     assert_int_equal(munmap(base, size_bytes), 0);
 }
 
-/* -------------------------------------------------------------------------------------- arenas */
+/* --------------------------------------------------------------------------------------- arenas */
 
 void assert_granted(const struct warmup_item *item)
 {

@@ -37,7 +37,7 @@ enum { CPU_OF_LARGE = 0, CPU_OF_MIDDLE = 2, CPU_OF_MEMORYLESS = 3 };
         NODE_LARGE, NODE_MIDDLE, NODE_MEMORY_ONLY, NODE_SMALL                                      \
     }
 
-/* -------------------------------------------------------------------------------------- groups */
+/* --------------------------------------------------------------------------------------- groups */
 
 /* Each runs its tests and returns how many failed. */
 int test_topology(void);
@@ -48,7 +48,7 @@ int test_too_small(void);
 int test_balancing(void);
 int test_fork(void);
 
-/* ------------------------------------------------------------------------------------- machine */
+/* -------------------------------------------------------------------------------------- machine */
 
 /* Is the running kernel this version or a later one? */
 bool kernel_is_at_least(int major, int minor);
@@ -70,7 +70,7 @@ void read_line(const char *path, char *line, size_t size_bytes);
 /* How many processes the kernel has killed for want of memory since it started. */
 uint64_t oom_kills(void);
 
-/* --------------------------------------------------------------------------------- companions */
+/* ----------------------------------------------------------------------------------- companions */
 
 /* Fork, run `body(context)` in the child, and return when it is done there. The child lives on
  * until it is ended. */
@@ -81,7 +81,7 @@ bool companion_is_alive(int process);
 /* Assert that it is alive, and end it. */
 void companion_end(int process);
 
-/* --------------------------------------------------------------------------------------- pages */
+/* ---------------------------------------------------------------------------------------- pages */
 
 /* Where the pages of a range are, by move_pages. */
 struct placement {
@@ -97,7 +97,7 @@ void assert_all_on_node(const struct arena *arena, int node);
 void *plain_create(size_t size_bytes);
 void plain_destroy(void *base, size_t size_bytes);
 
-/* -------------------------------------------------------------------------------------- arenas */
+/* --------------------------------------------------------------------------------------- arenas */
 
 /* Create and warm up; both have to succeed, and the report must say that it is proven. */
 struct arena *warm_arena(const struct arena_options *options, struct warmup_report *report);

@@ -161,8 +161,7 @@ static void name_shows_in_maps_without_what_the_kernel_forbids(void **state)
     assert_int_equal(zf_os_release(base, PAGE), 0);
 }
 
-/* ----------------------------------------------------------------------------- populate and lock
- * */
+/* ---------------------------------------------------------------------------- populate and lock */
 
 static void need_populate(void)
 {
@@ -258,8 +257,7 @@ static void lock_is_refused_over_the_limit(void **state)
     shared_destroy(answers, sizeof *answers);
 }
 
-/* ------------------------------------------------------------------------------------- placement
- * */
+/* ------------------------------------------------------------------------------------ placement */
 
 static void prefer_node_sets_a_policy_that_numa_maps_shows(void **state)
 {

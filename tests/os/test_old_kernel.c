@@ -115,8 +115,7 @@ static void destroy(unsigned char *base)
     assert_int_equal(zf_os_release(base, PAGES * PAGE), 0);
 }
 
-/* ------------------------------------------------------------------------------------- residency
- * */
+/* ------------------------------------------------------------------------------------ residency */
 
 /* Every other page written, the rest zero pages. */
 static unsigned char *create_striped(void)

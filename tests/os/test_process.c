@@ -27,7 +27,7 @@ static unsigned char zeroed[5 * 4096];
 static const char *const relocated[] = {"a", "b"};
 static _Thread_local unsigned char of_thread[2 * 4096];
 
-/* -------------------------------------------------------------------------------------- loaded */
+/* --------------------------------------------------------------------------------------- loaded */
 
 /* A search for the stretch that holds an address. */
 struct search {
@@ -140,7 +140,7 @@ static void a_visitor_ends_the_walk(void **state)
     assert_int_equal(count, 2);
 }
 
-/* ---------------------------------------------------------------------- thread-local variables */
+/* ----------------------------------------------------------------------- thread-local variables */
 
 static void *find_own_variables(void *context)
 {
@@ -165,7 +165,7 @@ static void each_thread_finds_its_own_variables(void **state)
     assert_int_not_equal(own.address, others.address);
 }
 
-/* --------------------------------------------------------------------------------------- stack */
+/* ---------------------------------------------------------------------------------------- stack */
 
 static void *check_stack(void *context)
 {
@@ -197,7 +197,7 @@ static void a_stack_holds_the_frame_that_asks(void **state)
     assert_int_equal(rc, 0);
 }
 
-/* ---------------------------------------------------------------------------------------- heap */
+/* ----------------------------------------------------------------------------------------- heap */
 
 static void the_heap_is_where_malloc_gets_its_blocks(void **state)
 {
@@ -231,7 +231,7 @@ static void the_process_is_larger_than_what_of_it_is_present(void **state)
     assert_int_equal(zf_os_release(base, 64 * PAGE), 0);
 }
 
-/* ------------------------------------------------------------------------------------ mappings */
+/* ------------------------------------------------------------------------------------- mappings */
 
 static void a_line_of_maps_is_taken_apart(void **state)
 {

@@ -60,7 +60,7 @@ static struct process_report warm(void)
     return report;
 }
 
-/* ----------------------------------------------------------------------------------- no faults */
+/* ------------------------------------------------------------------------------------ no faults */
 
 static void tables_that_are_untouched_fault_before_and_not_after(void **state)
 {
@@ -111,7 +111,7 @@ static void a_second_call_repairs_what_a_fork_has_done(void **state)
     shared_destroy(faults, 3 * sizeof *faults);
 }
 
-/* ---------------------------------------------------------------------------- while others run */
+/* ----------------------------------------------------------------------------- while others run */
 
 static _Alignas(PAGE) uint64_t counters[THREADS][PAGES][PAGE / sizeof(uint64_t)];
 static int stop;
@@ -146,7 +146,7 @@ static void writes_of_other_threads_are_not_lost(void **state)
     }
 }
 
-/* ------------------------------------------------------------------------ objects loaded later */
+/* ------------------------------------------------------------------------- objects loaded later */
 
 static uint64_t faults_so_far(void)
 {
@@ -256,7 +256,7 @@ static void late_functions_fail_a_warmup_that_requires_them_bound(void **state)
     assert_int_equal(dlclose(library), 0);
 }
 
-/* ---------------------------------------------------------------------------------------- heap */
+/* ----------------------------------------------------------------------------------------- heap */
 
 /* Fill blocks of many sizes; how many faults. */
 static uint64_t faults_of_malloc(size_t total_bytes)
@@ -317,7 +317,7 @@ static void a_heap_that_the_machine_cannot_hold_is_refused(void **state)
     assert_granted(&report.data, WARMUP_REQUIRE);
 }
 
-/* -------------------------------------------------------------------------------------- report */
+/* --------------------------------------------------------------------------------------- report */
 
 static void every_part_is_reported_granted_and_proven(void **state)
 {
@@ -408,7 +408,7 @@ static void a_user_without_privileges_is_granted_the_same(void **state)
     shared_destroy(report, sizeof *report);
 }
 
-/* ------------------------------------------------------------------------------------ refusals */
+/* ------------------------------------------------------------------------------------- refusals */
 
 static void warm_without_proc(void *shared)
 {

@@ -231,7 +231,7 @@ static void one_bad_object_does_not_keep_the_others_from_warming(void **state)
     assert_int_equal(faults_of_writing(ranges[DATA], RANGE_BYTES), 0);
 }
 
-/* --------------------------------------------------------------------------------------- touch */
+/* ---------------------------------------------------------------------------------------- touch */
 
 static void assert_warm_by_touch(void)
 {
@@ -286,7 +286,7 @@ static void pages_that_do_not_stay_fail_the_proof(void **state)
     assert_non_null(report.data.remedy);
 }
 
-/* -------------------------------------------------------------------------------------- limits */
+/* --------------------------------------------------------------------------------------- limits */
 
 static void a_stack_that_stops_growing_is_granted_as_far_as_it_came(void **state)
 {

@@ -104,7 +104,7 @@ static void assert_capped(const struct outcome *outcome, size_t granted_min, siz
     assert_non_null(stack->remedy);
 }
 
-/* ------------------------------------------------------------------------------------- threads */
+/* -------------------------------------------------------------------------------------- threads */
 
 static void a_threads_stack_is_warm_as_deep_as_asked_for(void **state)
 {
@@ -167,7 +167,7 @@ static void memory_beside_a_stack_of_the_program_is_not_touched(void **state)
     assert_int_equal(munmap(below, below_bytes + stack_bytes), 0);
 }
 
-/* --------------------------------------------------------------------------------- main thread */
+/* ---------------------------------------------------------------------------------- main thread */
 
 static void warm_four_mebibytes(void *shared)
 {
@@ -255,7 +255,7 @@ static void a_stack_that_the_machine_cannot_hold_is_refused(void **state)
     shared_destroy(outcome, sizeof *outcome);
 }
 
-/* -------------------------------------------------------------------------------- other stacks */
+/* --------------------------------------------------------------------------------- other stacks */
 
 static ucontext_t home, elsewhere;
 static struct outcome coroutine;

@@ -155,7 +155,7 @@ static void whichever_call_is_refused_nothing_leaks_and_the_report_tells(void **
         }
 }
 
-/* ----------------------------------------------------------------- refusals that last, by wish */
+/* ------------------------------------------------------------------ refusals that last, by wish */
 
 struct expectation {
     enum fake_call call;

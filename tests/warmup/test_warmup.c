@@ -78,8 +78,7 @@ static void assert_granted(const struct warmup_item *item)
     assert_null(item->remedy);
 }
 
-/* ------------------------------------------------------------------------------------- no faults
- * */
+/* ------------------------------------------------------------------------------------ no faults */
 
 /* A part of a region that a thread writes to. */
 struct part {

@@ -19,7 +19,7 @@
 #include "os/os.h"
 
 static const char *const call_names[] = {
-#include "call_names.inc"
+#include "os/linux/call_names.inc"
 };
 
 const char *zf_os_call_name(long number)
@@ -210,7 +210,7 @@ ZF_UNINSTRUMENTED static bool on_signal(siginfo_t *info, void *context)
     return true;
 }
 
-/* -------------------------------------------------------------------------------- open and close */
+/* ------------------------------------------------------------------------------- open and close */
 
 static void unblock(void)
 {

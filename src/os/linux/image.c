@@ -20,7 +20,7 @@ struct walk {
     void *context;
 };
 
-/* -------------------------------------------------------------------------------------- images */
+/* --------------------------------------------------------------------------------------- images */
 
 static int visit_overlap(const struct walk *walk, const struct dl_phdr_info *info,
                          const ElfW(Phdr) * segment, const struct zf_linux_mapping *mapping)
@@ -74,7 +74,7 @@ int zf_os_each_image(zf_os_image_visit *visit, void *context)
     return dl_iterate_phdr(visit_object, &walk);
 }
 
-/* ---------------------------------------------------------------------- thread-local variables */
+/* ----------------------------------------------------------------------- thread-local variables */
 
 /* The ABI's way to a thread-local variable of a module; it makes the module's block when this
  * thread has none yet. Not in every C library. */
