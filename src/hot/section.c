@@ -17,6 +17,7 @@
 #include "hot/durations.h"
 #include "hot/sample.h"
 #include "hot/table.h"
+#include "hot/trace.h"
 
 /* Watches that begin and end need not ask about. */
 #define PASSIVE_WATCHES (HOT_WATCH_CALL_CHAINS | HOT_WATCH_TRAPS)
@@ -26,7 +27,7 @@ static bool is_fast(const struct zf_hot_thread *thread, const struct hot_section
 {
     return thread->source == HOT_SOURCE_RING &&
            (thread->watched & ~(uint32_t)PASSIVE_WATCHES) == 0 && !zf_hot_is_timed(section) &&
-           zf_hot_table_is_on();
+           zf_hot_table_is_on() && !zf_hot_is_traced();
 }
 
 /* ---------------------------------------------------------------------------------------- begin */
@@ -42,13 +43,25 @@ static void adopt(struct zf_hot_thread *thread, uint32_t index, const struct hot
         zf_hot_durations_open(&thread->tallies[index]);
 }
 
+/* Ask twice: whoever has just set what forbids the fast way hides slots, but not this one yet. */
+static bool show_slot(const struct zf_hot_thread *thread, struct hot_slot *slot,
+                      const struct hot_section *section)
+{
+    if (is_fast(thread, section)) {
+        __atomic_store_n(&slot->section, section, __ATOMIC_SEQ_CST);
+        if (is_fast(thread, section))
+            return true;
+    }
+    __atomic_store_n(&slot->section, NULL, __ATOMIC_RELAXED);
+    return false;
+}
+
 static void open_slot(struct zf_hot_thread *thread, uint32_t index,
                       const struct hot_section *section)
 {
     struct hot_slot *slot = zf_hot_slot(thread, index);
     struct zf_hot_tally *tally = &thread->tallies[index];
-    bool fast = is_fast(thread, section);
-    __atomic_store_n(&slot->section, fast ? section : NULL, __ATOMIC_RELAXED);
+    bool fast = show_slot(thread, slot, section);
     __atomic_store_n(&slot->entries, slot->entries + 1, __ATOMIC_RELAXED);
     tally->begin = zf_hot_sample_begin(thread, zf_hot_is_timed(section));
     slot->head = fast ? tally->begin.head : ZF_HOT_HEAD_LONG;
@@ -69,6 +82,9 @@ void hot_section_begin_slow(struct hot_section *section)
         adopt(thread, index, section);
     if (thread->pause_count != 0 && thread->pause_depth == 0 && hot_sections_open() == 0)
         thread->pause_count = 0;
+    ZEROFAULT_PROBE1(section_begin, section->name);
+    if (zf_hot_is_traced() || thread->tallies[index].tracer != NULL)
+        zf_hot_trace_begin(thread, section, &thread->tallies[index]);
     open_slot(thread, index, section);
 }
 
@@ -177,12 +193,19 @@ uint64_t hot_section_end_slow(struct hot_section *section)
     struct zf_hot_thread *thread = zf_hot_thread_self();
     uint32_t index = zf_hot_table_known(section);
     struct zf_hot_sample now;
+    uint64_t total = 0;
+    uint64_t time_ns = 0;
     if (thread == NULL || index == 0 || !zf_hot_is_open(thread, index))
         return end_without_begin(thread, section, index);
     now = zf_hot_sample_end(thread, zf_hot_is_timed(section));
-    if (is_clean(thread, index, &now) && close_clean(thread, section, index, &now))
-        return 0;
-    return close_dirty(thread, section, index, &now);
+    if (ZEROFAULT_UNLIKELY(thread->tallies[index].tracer != NULL))
+        time_ns = zf_os_clock_ns();
+    if (!is_clean(thread, index, &now) || !close_clean(thread, section, index, &now))
+        total = close_dirty(thread, section, index, &now);
+    ZEROFAULT_PROBE2(section_end, section->name, total);
+    if (ZEROFAULT_UNLIKELY(time_ns != 0))
+        zf_hot_trace_end(thread, &thread->tallies[index], time_ns, total);
+    return total;
 }
 
 void zf_hot_abandon(struct zf_hot_thread *thread, uint32_t index)
@@ -191,6 +214,8 @@ void zf_hot_abandon(struct zf_hot_thread *thread, uint32_t index)
     ZF_ASSERT(zf_hot_is_open(thread, index));
     zf_hot_slot(thread, index)->head = HOT_SLOT_CLOSED;
     add_to_tally(&thread->tallies[index], &finding);
+    if (thread->tallies[index].tracer != NULL)
+        zf_hot_trace_end(thread, &thread->tallies[index], zf_os_clock_ns(), 1);
 }
 
 /* -------------------------------------------------------------------------------------- queries */

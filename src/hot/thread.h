@@ -61,6 +61,7 @@ struct zf_hot_tally {
     uint64_t window_start_ns;          /* of the second that the rate limit counts in */
     uint64_t window_reports;
     struct hot_histogram *durations; /* of a timed section, in a range of its own */
+    const struct hot_tracer *tracer; /* that was told the begin of the open section, or NULL */
 };
 
 /* A stretch of the fault ring that was written while the guard paused. */
@@ -84,6 +85,7 @@ struct zf_hot_thread {
     struct hot_thread_report report;   /* as the attach gave it */
     struct zf_os_chain_ring chains;    /* when watched */
     struct zf_os_chain chain;          /* the last one found; a violation's frames lie here */
+    bool tracing;                      /* a tracer's callback runs on this thread */
     uint32_t pause_depth;
     struct zf_hot_sample pause_begin; /* when the outermost pause began */
     size_t pause_count;               /* of pauses[], since the outermost section was opened */
