@@ -127,7 +127,7 @@ struct hot_section {
     bool timed;                               /* keep a histogram of durations */
     uint32_t reports_per_second;              /* hook calls at most, per thread; 0: no limit */
     bool refuse_system_calls;                 /* with HOT_WATCH_SYSTEM_CALLS: they fail, EPERM */
-    /* -------------------------------------------------------------------------------- the library's */
+    HOT_MISUSE = 0,   /* end without begin (begin within itself too), or more sections than fit */
     uint32_t
         slot_bytes; /* offset of this section's slot in every thread's table; 0 until first used */
     uint32_t reserved; /* 0 */
@@ -213,6 +213,17 @@ extern ZEROFAULT_API ZEROFAULT_THREAD_LOCAL unsigned char *hot_thread_table;
 #define HOT_COMPILED_IN 1
 #endif
 
+/* Define ZEROFAULT_PROBES, and begin and end have their static probes on the fast path too: a nop
+ * and a load each; see probes.h. */
+#ifdef ZEROFAULT_PROBES
+#include <zerofault/probes.h>
+#define HOT_PROBE_BEGIN(section) ZEROFAULT_PROBE1(section_begin, (section)->name)
+#define HOT_PROBE_END(section) ZEROFAULT_PROBE2(section_end, (section)->name, 0)
+#else
+#define HOT_PROBE_BEGIN(section) ((void)0)
+#define HOT_PROBE_END(section) ((void)0)
+#endif
+
 /** Where the thread's ring is. Returns bytes. Latency hot. Threads itself. Since 0.1. */
 ZEROFAULT_INLINE uint64_t hot_ring_head(const unsigned char *table)
 {
@@ -255,6 +266,7 @@ ZEROFAULT_INLINE void hot_section_begin(struct hot_section *section)
         hot_section_begin_slow(section);
         return;
     }
+    HOT_PROBE_BEGIN(section);
     __atomic_store_n(&slot->entries, slot->entries + 1, __ATOMIC_RELAXED);
     slot->head = hot_ring_head(table);
     ZEROFAULT_COMPILER_FENCE();
@@ -282,6 +294,7 @@ ZEROFAULT_INLINE uint64_t hot_section_end(struct hot_section *section)
     /* 0 is what a child finds that was cloned inside the section: it has no ring to look at. */
     if (ZEROFAULT_UNLIKELY(head == 0 || head != hot_ring_head(table)))
         return hot_section_end_slow(section);
+    HOT_PROBE_END(section);
     slot->head = HOT_SLOT_CLOSED;
     return 0;
 }

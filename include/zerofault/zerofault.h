@@ -8,7 +8,9 @@
 #include <zerofault/hot.h>
 #include <zerofault/machine.h>
 #include <zerofault/pool.h>
+#include <zerofault/probes.h>
 #include <zerofault/process.h>
+#include <zerofault/trace.h>
 #include <zerofault/version.h>
 #include <zerofault/warmup.h>
 #include <zerofault/wish.h>

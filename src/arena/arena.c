@@ -137,6 +137,7 @@ static int fill_page(struct arena_page *page, const struct arena_options *option
     int error;
     memcpy(control->name, name, strlen(name) + 1);
     control->wishes = *wishes;
+    control->wishes.name = control->name;
     error = create_region(&control->region, wishes, options->capacity_bytes, control->name);
     if (error != 0)
         return error;

@@ -11,6 +11,7 @@
 
 #include "arena/registry.h"
 #include "hot/chains.h"
+#include "hot/trace.h"
 
 #define SECOND_NS 1000000000u
 
@@ -72,11 +73,12 @@ static void tell(const struct delivery *delivery, struct hot_violation violation
     enum hot_policy policy = zf_hot_policy(section, violation.kind);
     struct zf_registry_match match;
     zf_hot_name_arena(&violation, &match);
+    zf_hot_trace_violation(delivery->thread, &violation);
     if (policy == HOT_ABORT) {
         (void)hot_violation_print(&violation, stderr);
         return;
     }
-    if (section->hook == NULL)
+    if (section->hook == NULL || policy < HOT_CALLBACK)
         return;
     if (may_report(delivery->tally, section->reports_per_second))
         section->hook(&violation, section->hook_context);
@@ -159,7 +161,7 @@ void zf_hot_deliver(struct zf_hot_thread *thread, const struct hot_section *sect
     enum hot_policy gravest = HOT_IGNORE;
     for (int kind = 0; kind < HOT_KIND_COUNT; ++kind) {
         enum hot_policy policy = zf_hot_policy(section, (enum hot_kind)kind);
-        if (finding->counts[kind] == 0 || policy < HOT_CALLBACK)
+        if (finding->counts[kind] == 0 || (policy < HOT_CALLBACK && !zf_hot_is_observed()))
             continue;
         tell_kind(&delivery, (enum hot_kind)kind);
         if (policy > gravest)

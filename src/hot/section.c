@@ -18,6 +18,7 @@
 #include "hot/sample.h"
 #include "hot/syscalls.h"
 #include "hot/table.h"
+#include "hot/trace.h"
 
 /* Watches that begin and end need not ask about. */
 #define PASSIVE_WATCHES (HOT_WATCH_KERNEL_FAULTS | HOT_WATCH_CALL_CHAINS | HOT_WATCH_TRAPS)
@@ -29,7 +30,7 @@ static bool is_fast(const struct zf_hot_thread *thread, const struct hot_section
     if (!zf_hot_calls_are_wanted(thread, section))
         active &= ~(uint32_t)HOT_WATCH_SYSTEM_CALLS;
     return thread->source == HOT_SOURCE_RING && active == 0 && !zf_hot_is_timed(section) &&
-           zf_hot_table_is_on();
+           zf_hot_table_is_on() && !zf_hot_is_traced();
 }
 
 /* ---------------------------------------------------------------------------------------- begin */
@@ -45,14 +46,26 @@ static void adopt(struct zf_hot_thread *thread, uint32_t index, const struct hot
         zf_hot_durations_open(&thread->tallies[index]);
 }
 
+/* Ask twice: whoever has just set what forbids the fast way hides slots, but not this one yet. */
+static bool show_slot(const struct zf_hot_thread *thread, struct hot_slot *slot,
+                      const struct hot_section *section)
+{
+    if (is_fast(thread, section)) {
+        __atomic_store_n(&slot->section, section, __ATOMIC_SEQ_CST);
+        if (is_fast(thread, section))
+            return true;
+    }
+    __atomic_store_n(&slot->section, NULL, __ATOMIC_RELAXED);
+    return false;
+}
+
 static void open_slot(struct zf_hot_thread *thread, uint32_t index,
                       const struct hot_section *section)
 {
     struct hot_slot *slot = zf_hot_slot(thread, index);
     struct zf_hot_tally *tally = &thread->tallies[index];
-    bool fast = is_fast(thread, section);
+    bool fast = show_slot(thread, slot, section);
     zf_hot_calls_leave(thread, index); /* when it is opened anew */
-    __atomic_store_n(&slot->section, fast ? section : NULL, __ATOMIC_RELAXED);
     __atomic_store_n(&slot->entries, slot->entries + 1, __ATOMIC_RELAXED);
     tally->begin = zf_hot_sample_begin(thread, zf_hot_is_timed(section));
     slot->head = fast ? tally->begin.head : ZF_HOT_HEAD_LONG;
@@ -75,6 +88,9 @@ void hot_section_begin_slow(struct hot_section *section)
         adopt(thread, index, section);
     if (thread->pause_count != 0 && thread->pause_depth == 0 && hot_sections_open() == 0)
         thread->pause_count = 0;
+    ZEROFAULT_PROBE1(section_begin, section->name);
+    if (zf_hot_is_traced() || thread->tallies[index].tracer != NULL)
+        zf_hot_trace_begin(thread, section, &thread->tallies[index]);
     open_slot(thread, index, section);
     zf_hot_calls_go_on(thread);
 }
@@ -187,11 +203,17 @@ static uint64_t close_slot(struct zf_hot_thread *thread, const struct hot_sectio
                            uint32_t index)
 {
     struct zf_hot_sample now = zf_hot_sample_end(thread, zf_hot_is_timed(section));
+    bool traced = ZEROFAULT_UNLIKELY(thread->tallies[index].tracer != NULL);
+    uint64_t time_ns = traced ? zf_os_clock_ns() : 0;
+    uint64_t total = 0;
     if (!zf_hot_is_counting(thread, index))
         now = thread->pause_begin; /* nothing since then is the section's */
-    if (is_clean(thread, index, &now) && close_clean(thread, section, index, &now))
-        return 0;
-    return close_dirty(thread, section, index, &now);
+    if (!is_clean(thread, index, &now) || !close_clean(thread, section, index, &now))
+        total = close_dirty(thread, section, index, &now);
+    ZEROFAULT_PROBE2(section_end, section->name, total);
+    if (traced)
+        zf_hot_trace_end(thread, &thread->tallies[index], time_ns, total);
+    return total;
 }
 
 uint64_t hot_section_end_slow(struct hot_section *section)
@@ -215,6 +237,8 @@ void zf_hot_abandon(struct zf_hot_thread *thread, uint32_t index)
     zf_hot_calls_leave(thread, index);
     zf_hot_slot(thread, index)->head = HOT_SLOT_CLOSED;
     add_to_tally(&thread->tallies[index], &finding);
+    if (thread->tallies[index].tracer != NULL)
+        zf_hot_trace_end(thread, &thread->tallies[index], zf_os_clock_ns(), 1);
 }
 
 /* -------------------------------------------------------------------------------------- queries */

@@ -3,7 +3,7 @@
  * library's own, found through the same begin, end and hook that the program uses. That also
  * runs, and so warms, the code of the long way.
  */
-#include <zerofault/hot.h>
+#include "hot/self_test.h"
 
 #include "base/assert.h"
 #include "hot/thread.h"
@@ -23,16 +23,16 @@ static void look(const struct hot_violation *violation, void *context)
         found = true;
 }
 
-static struct hot_section self_test =
+struct hot_section zf_hot_self_test =
     HOT_SECTION("zerofault self-test", .policy = HOT_CALLBACK, .hook = look);
 
 static void fault_at(volatile unsigned char *page)
 {
     expected_address = (uintptr_t)page;
     found = false;
-    hot_section_begin(&self_test);
+    hot_section_begin(&zf_hot_self_test);
     *page = 1;
-    (void)hot_section_end(&self_test);
+    (void)hot_section_end(&zf_hot_self_test);
 }
 
 bool hot_guard_is_live(void)

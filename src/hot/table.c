@@ -167,24 +167,26 @@ void zf_hot_table_durations(const struct hot_section *section, uint32_t index,
 
 bool zf_hot_table_is_on(void)
 {
-    return !__atomic_load_n(&switched_off, __ATOMIC_RELAXED);
+    return !__atomic_load_n(&switched_off, __ATOMIC_SEQ_CST);
 }
 
-/* A slot without its section sends begin the long way, which asks the switch; while on, nobody
- * has to. */
-static void hide_sections(struct zf_hot_thread *thread)
+/* A slot without its section sends begin the long way, which asks the switch and the tracer; while
+ * there is nothing to say, nobody has to. Sequentially consistent, like the loads and stores of
+ * the begin that would show the slot again: of the two, the later one knows of the other. */
+void zf_hot_table_hide(void)
 {
-    for (uint32_t index = 1; index < rows_end; ++index)
-        __atomic_store_n(&zf_hot_slot(thread, index)->section, NULL, __ATOMIC_RELAXED);
+    zf_os_table_lock();
+    for (struct zf_hot_thread *thread = threads; thread != NULL; thread = thread->next)
+        for (uint32_t index = 1; index < rows_end; ++index)
+            __atomic_store_n(&zf_hot_slot(thread, index)->section, NULL, __ATOMIC_SEQ_CST);
+    zf_os_table_unlock();
 }
 
 void hot_switch(bool on)
 {
-    zf_os_table_lock();
-    __atomic_store_n(&switched_off, !on, __ATOMIC_RELAXED);
-    for (struct zf_hot_thread *thread = threads; thread != NULL && !on; thread = thread->next)
-        hide_sections(thread);
-    zf_os_table_unlock();
+    __atomic_store_n(&switched_off, !on, __ATOMIC_SEQ_CST);
+    if (!on)
+        zf_hot_table_hide();
 }
 
 void zf_hot_table_forget(void)

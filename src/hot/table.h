@@ -38,6 +38,9 @@ void zf_hot_table_sum(const struct hot_section *section, uint32_t index,
 void zf_hot_table_durations(const struct hot_section *section, uint32_t index,
                             struct hot_histogram *into);
 
+/* Send every section on every thread the long way, where what has just been set is asked for. */
+void zf_hot_table_hide(void);
+
 /* Are the guards of the process switched on? */
 bool zf_hot_table_is_on(void);
 

@@ -68,6 +68,7 @@ struct zf_hot_tally {
     uint64_t window_start_ns;          /* of the second that the rate limit counts in */
     uint64_t window_reports;
     struct hot_histogram *durations; /* of a timed section, in a range of its own */
+    const struct hot_tracer *tracer; /* that was told the begin of the open section, or NULL */
 };
 
 /* A stretch of the fault ring that was written while the guard paused. */
@@ -101,6 +102,7 @@ struct zf_hot_thread {
     struct zf_os_chain_ring chains;    /* when watched */
     struct zf_os_chain chain;          /* the last one found; a violation's frames lie here */
     struct zf_hot_calls calls;         /* when watched */
+    bool tracing;                      /* a tracer's callback runs on this thread */
     uint32_t pause_depth;
     struct zf_hot_sample pause_begin; /* when the outermost pause began */
     size_t pause_count;               /* of pauses[], since the outermost section was opened */

@@ -11,6 +11,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include <zerofault/probes.h>
+
 #include "base/arith.h"
 #include "warmup/run.h"
 
@@ -132,9 +134,13 @@ static int run_phases(struct zf_warmup_run *run)
     for (int phase = 0; phase < WARMUP_PHASE_COUNT; ++phase) {
         int rc;
         run->phase = (enum warmup_phase)phase;
+        ZEROFAULT_PROBE3(warmup_phase_begin, run->wishes->name, warmup_phase_name(run->phase),
+                         run->region->size_bytes);
         run->phase_start_ns = zf_os_clock_ns();
         rc = steps[phase](run);
         run->report->spent_ns[phase] = zf_os_clock_ns() - run->phase_start_ns;
+        ZEROFAULT_PROBE4(warmup_phase_end, run->wishes->name, warmup_phase_name(run->phase),
+                         run->report->spent_ns[phase], rc);
         if (rc != 0)
             return rc;
     }

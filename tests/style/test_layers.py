@@ -16,6 +16,7 @@ PARTS = ("base", "os", "machine", "region", "warmup", "arena", "hot", "profile",
 PUBLIC = {
     "attributes.h": "base",
     "version.h": "base",
+    "probes.h": "base",
     "histogram.h": "base",
     "machine.h": "machine",
     "wish.h": "region",
@@ -25,6 +26,7 @@ PUBLIC = {
     "pool.h": "arena",
     "hot.h": "hot",
     "testing.h": "hot",
+    "trace.h": "hot",
     "zerofault.h": "hot",
 }
 

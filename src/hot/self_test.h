@@ -1,0 +1,11 @@
+/*
+ * The section in which the guard tests itself.
+ */
+#ifndef ZF_HOT_SELF_TEST_H
+#define ZF_HOT_SELF_TEST_H
+
+#include <zerofault/hot.h>
+
+extern struct hot_section zf_hot_self_test;
+
+#endif
