@@ -111,8 +111,10 @@ static void in_fork_child(void)
 
 struct zf_hot_thread *zf_hot_thread_self(void)
 {
-    if (self != NULL && self->magic != ZF_HOT_MAGIC)
-        in_fork_child(); /* a bare clone system call, which runs no fork handlers */
+    if (self != NULL && self->magic != ZF_HOT_MAGIC) {
+        zf_os_fork_noticed(); /* a bare clone system call, which runs no fork handlers */
+        in_fork_child();
+    }
     return self;
 }
 
