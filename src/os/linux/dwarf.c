@@ -34,6 +34,11 @@ struct functions {
     __typeof__(dwfl_module_getsrc) *line_of;
     __typeof__(dwfl_lineinfo) *line_info;
     __typeof__(dwfl_module_build_id) *build_id;
+    __typeof__(dwfl_module_nextcu) *next_unit;
+    __typeof__(dwarf_haspc) *has_address;
+    __typeof__(dwarf_getsrc_die) *line_in_unit;
+    __typeof__(dwarf_linesrc) *line_file;
+    __typeof__(dwarf_lineno) *line_number;
 };
 
 struct zf_linux_dwarf {
@@ -67,7 +72,12 @@ static void load_once(void)
              find(library, "dwfl_module_addrinfo", &functions.symbol_of) &&
              find(library, "dwfl_module_getsrc", &functions.line_of) &&
              find(library, "dwfl_lineinfo", &functions.line_info) &&
-             find(library, "dwfl_module_build_id", &functions.build_id);
+             find(library, "dwfl_module_build_id", &functions.build_id) &&
+             find(library, "dwfl_module_nextcu", &functions.next_unit) &&
+             find(library, "dwarf_haspc", &functions.has_address) &&
+             find(library, "dwarf_getsrc_die", &functions.line_in_unit) &&
+             find(library, "dwarf_linesrc", &functions.line_file) &&
+             find(library, "dwarf_lineno", &functions.line_number);
 }
 
 /* Called back for an object whose own file has no debug information. Returns an open file or -1. */
@@ -123,11 +133,33 @@ void zf_linux_dwarf_close(struct zf_linux_dwarf *dwarf)
     free(dwarf);
 }
 
+/* The unit of an address comes from a table that gcc writes and clang leaves out; without it, each
+ * unit is asked. */
+static const char *find_in_units(Dwfl_Module *module, uintptr_t address, int *number)
+{
+    Dwarf_Addr bias = 0;
+    Dwarf_Die *unit = NULL;
+    Dwarf_Line *line = NULL;
+    while (line == NULL && (unit = functions.next_unit(module, unit, &bias)) != NULL)
+        if (functions.has_address(unit, address - bias) == 1)
+            line = functions.line_in_unit(unit, address - bias);
+    if (line == NULL || functions.line_number(line, number) != 0)
+        return NULL;
+    return functions.line_file(line, NULL, NULL);
+}
+
+static const char *find_line(Dwfl_Module *module, uintptr_t address, int *number)
+{
+    Dwfl_Line *line = functions.line_of(module, address);
+    if (line == NULL)
+        return find_in_units(module, address, number);
+    return functions.line_info(line, NULL, number, NULL, NULL, NULL);
+}
+
 void zf_linux_dwarf_find(struct zf_linux_dwarf *dwarf, uintptr_t address,
                          struct zf_os_symbol *symbol)
 {
     Dwfl_Module *module;
-    Dwfl_Line *line;
     GElf_Off offset;
     GElf_Sym entry;
     const char *name;
@@ -140,8 +172,7 @@ void zf_linux_dwarf_find(struct zf_linux_dwarf *dwarf, uintptr_t address,
     name = functions.symbol_of(module, address, &offset, &entry, NULL, NULL, NULL);
     if (name != NULL)
         snprintf(symbol->function, sizeof symbol->function, "%s", name);
-    line = functions.line_of(module, address);
-    name = line == NULL ? NULL : functions.line_info(line, NULL, &number, NULL, NULL, NULL);
+    name = find_line(module, address, &number);
     if (name == NULL)
         return;
     zf_linux_copy_path(symbol->file, name);
