@@ -38,6 +38,13 @@ void zf_hot_table_sum(const struct hot_section *section, uint32_t index,
 void zf_hot_table_durations(const struct hot_section *section, uint32_t index,
                             struct hot_histogram *into);
 
+/* How things were when a thread attached; false when it is not attached. */
+bool zf_hot_table_origin(uint32_t thread_id, struct zf_hot_origin *origin);
+
+/* The attached threads whose stack and whose thread-local variables an address belongs to; 0 for
+ * none. */
+void zf_hot_table_owner(uintptr_t address, uint32_t *stack_of, uint32_t *locals_of);
+
 /* Are the guards of the process switched on? */
 bool zf_hot_table_is_on(void);
 

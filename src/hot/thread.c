@@ -302,6 +302,7 @@ static int enter(struct zf_hot_thread *thread)
     thread->tripwire.refused = on_refused;
     thread->tripwire.armed = is_armed;
     thread->thread_id = zf_os_thread_id();
+    zf_hot_origin_take(&thread->origin);
     zf_os_fork_in_child(in_fork_child);
     error = zf_os_thread_at_exit(at_thread_exit, thread);
     if (error != 0)

@@ -25,6 +25,7 @@ PUBLIC = {
     "pool.h": "arena",
     "hot.h": "hot",
     "testing.h": "hot",
+    "hot_report.h": "hot",
     "zerofault.h": "hot",
 }
 
