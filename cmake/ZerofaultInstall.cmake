@@ -39,5 +39,8 @@ install(FILES
 
 file(RELATIVE_PATH zf_prefix_from_pkgconfig
     ${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig ${CMAKE_INSTALL_PREFIX})
+# Where dlopen is not in the C library itself.
+set(zf_dl_flag ${CMAKE_DL_LIBS})
+list(TRANSFORM zf_dl_flag PREPEND "-l")
 configure_file(${CMAKE_CURRENT_LIST_DIR}/zerofault.pc.in ${PROJECT_BINARY_DIR}/zerofault.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/zerofault.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)

@@ -42,7 +42,7 @@ enum hot_source {
 
 /* What can go wrong in a hot section, the gravest first: the order in which it is reported. */
 enum hot_kind {
-    HOT_MISUSE = 0,   /* begin within itself, end without begin, or more sections than fit */
+    HOT_MISUSE = 0,   /* end without begin, which begin within itself leads to; too many sections */
     HOT_MAJOR_FAULT,  /* a page fault that waited for a device (rusage and both) */
     HOT_FAULT,        /* a page fault; with the ring: one taken by the program's own instruction */
     HOT_KERNEL_FAULT, /* a page fault inside a system call (both, or HOT_WATCH_KERNEL_FAULTS) */
@@ -127,10 +127,9 @@ struct hot_section {
     bool timed;                               /* keep a histogram of durations */
     uint32_t reports_per_second;              /* hook calls at most, per thread; 0: no limit */
     bool refuse_system_calls;                 /* with HOT_WATCH_SYSTEM_CALLS: they fail, EPERM */
-    HOT_MISUSE = 0,   /* end without begin (begin within itself too), or more sections than fit */
-    uint32_t
-        slot_bytes; /* offset of this section's slot in every thread's table; 0 until first used */
-    uint32_t reserved; /* 0 */
+    /* -------------------------- the library's */
+    uint32_t slot_bytes; /* offset in every thread's table of slots; 0 until first used */
+    uint32_t reserved;   /* 0 */
 };
 #define HOT_SECTION(...)                                                                           \
     {                                                                                              \

@@ -6,6 +6,7 @@
 #include <zerofault/arena.h>
 #include <zerofault/histogram.h>
 #include <zerofault/hot.h>
+#include <zerofault/hot_report.h>
 #include <zerofault/machine.h>
 #include <zerofault/pool.h>
 #include <zerofault/probes.h>

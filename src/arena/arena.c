@@ -30,7 +30,7 @@ struct arena_control {
     struct zf_region control_region; /* where this struct and the head live */
     struct zf_warmup_wishes wishes;  /* of the creation, defaults resolved */
     struct zf_registry_entry *entry; /* for finding the arena by address */
-    size_t warm_bytes;               /* proven by the last warmup */
+    struct zf_registry_facts facts;  /* what the registry was told last */
     char name[ARENA_NAME_MAX];
 };
 
@@ -151,6 +151,10 @@ static int fill_page(struct arena_page *page, const struct arena_options *option
         zf_region_destroy(&control->region);
         return -ENOMEM;
     }
+    control->facts.next = &page->head.next;
+    control->facts.fork = wishes->fork;
+    control->facts.forks = zf_os_forks();
+    zf_registry_tell(control->entry, &control->facts);
     return 0;
 }
 
@@ -211,13 +215,28 @@ static int warm_page(struct arena_control *control, const struct warmup_options 
     return zf_warmup_region(&control->control_region, &wishes, &quiet, &report);
 }
 
+/* For who asks later why a page of this arena faulted. A fork during the warmup may undo it. */
+static void tell_warmed(struct arena_control *control, struct zf_os_forks forks, int error,
+                        const struct warmup_report *report)
+{
+    struct zf_registry_facts *facts = &control->facts;
+    ++facts->warmups;
+    facts->warm_error = error;
+    facts->warm_bytes = error == 0 ? control->region.size_bytes : 0;
+    facts->huge_bytes = error == 0 ? report->huge_pages.granted_bytes : 0;
+    facts->forks = forks;
+    zf_machine_vmstat("", &facts->vmstat);
+    zf_registry_tell(control->entry, facts);
+}
+
 static int warm(struct arena_control *control, const struct warmup_options *options,
                 struct warmup_report *report)
 {
+    struct zf_os_forks forks = zf_os_forks();
     int error = zf_warmup_region(&control->region, &control->wishes, options, report);
     if (error == 0)
         error = warm_page(control, options);
-    control->warm_bytes = error == 0 ? control->region.size_bytes : 0;
+    tell_warmed(control, forks, error, report);
     memcpy(report->name, control->name, sizeof report->name);
     report->result = error;
     return error;
@@ -263,7 +282,7 @@ int arena_stats(const struct arena *arena, struct arena_statistics *stats)
     known.capacity_bytes = arena->end - arena->begin;
     known.used_bytes = arena->next - arena->begin;
     known.peak_bytes = zf_max(arena->peak, arena->next) - arena->begin;
-    known.warm_bytes = arena->control->warm_bytes;
+    known.warm_bytes = arena->control->facts.warm_bytes;
     known.refused_count = arena->refused_count;
     zf_result_give(stats, &known, sizeof known);
     return 0;

@@ -4,7 +4,8 @@
  * is used again. Each entry carries a sequence number, odd while it is written; a reader that saw
  * it change looks again (a seqlock). The fields between the two looks are stored with release and
  * loaded with acquire, which orders them against the number without a fence; ThreadSanitizer
- * understands no fences.
+ * understands no fences. What else is known of an arena is under the lock, because an arena whose
+ * head is looked at must not go away meanwhile; who may not wait asks in vain while it is taken.
  */
 #include "arena/registry.h"
 
@@ -13,6 +14,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/sanitize.h"
 #include "os/os.h"
 
 #define NAME_WORDS (ARENA_NAME_MAX / sizeof(uint64_t))
@@ -25,6 +27,7 @@ struct zf_registry_entry {
     atomic_uintptr_t begin; /* 0 when the entry is free */
     atomic_uintptr_t end;
     _Atomic uint64_t name[NAME_WORDS];
+    struct zf_registry_facts facts; /* under the table lock */
 };
 
 struct block {
@@ -78,10 +81,21 @@ struct zf_registry_entry *zf_registry_add(uintptr_t begin, uintptr_t end, const 
     ZF_ASSERT(name != NULL);
     zf_os_table_lock();
     entry = free_entry();
-    if (entry != NULL)
+    if (entry != NULL) {
+        memset(&entry->facts, 0, sizeof entry->facts);
         write_entry(entry, begin, end, name);
+    }
     zf_os_table_unlock();
     return entry;
+}
+
+void zf_registry_tell(struct zf_registry_entry *entry, const struct zf_registry_facts *facts)
+{
+    ZF_ASSERT(entry != NULL);
+    ZF_ASSERT(facts->warm_error != 0 || facts->warm_bytes <= entry->end - entry->begin);
+    zf_os_table_lock();
+    entry->facts = *facts;
+    zf_os_table_unlock();
 }
 
 void zf_registry_remove(struct zf_registry_entry *entry)
@@ -127,4 +141,51 @@ bool zf_registry_find(uintptr_t address, struct zf_registry_match *match)
         block = atomic_load_explicit(&block->next, memory_order_acquire);
     }
     return false;
+}
+
+static struct zf_registry_entry *owner_of(uintptr_t address)
+{
+    struct block *block = &first_block;
+    while (block != NULL) {
+        for (size_t i = 0; i < BLOCK_ENTRIES; ++i)
+            if (address >= atomic_load_explicit(&block->entries[i].begin, memory_order_relaxed) &&
+                address < atomic_load_explicit(&block->entries[i].end, memory_order_relaxed))
+                return &block->entries[i];
+        block = atomic_load_explicit(&block->next, memory_order_acquire);
+    }
+    return NULL;
+}
+
+/* The owner may be allocating this moment: either value is the truth of some moment. */
+ZF_UNINSTRUMENTED static uintptr_t read_next(const uintptr_t *next)
+{
+    return *(const volatile uintptr_t *)next;
+}
+
+/* In a child of fork the arena's head may be gone with the arena. */
+static void find_used(struct zf_registry_facts *facts)
+{
+    bool is_here =
+        facts->fork == WARMUP_FORK_INHERIT || facts->forks.undergone == zf_os_forks().undergone;
+    facts->used_known = facts->next != NULL && is_here;
+    facts->used_bytes = 0;
+    if (facts->used_known)
+        facts->used_bytes = read_next(facts->next) - facts->begin;
+}
+
+bool zf_registry_ask(uintptr_t address, struct zf_registry_facts *facts)
+{
+    const struct zf_registry_entry *entry;
+    ZF_ASSERT(facts != NULL);
+    if (!zf_os_table_try_lock())
+        return false;
+    entry = owner_of(address);
+    if (entry != NULL) {
+        *facts = entry->facts;
+        facts->begin = atomic_load_explicit(&entry->begin, memory_order_relaxed);
+        facts->end = atomic_load_explicit(&entry->end, memory_order_relaxed);
+        find_used(facts);
+    }
+    zf_os_table_unlock();
+    return entry != NULL;
 }

@@ -165,6 +165,34 @@ void zf_hot_table_durations(const struct hot_section *section, uint32_t index,
     zf_os_table_unlock();
 }
 
+bool zf_hot_table_origin(uint32_t thread_id, struct zf_hot_origin *origin)
+{
+    bool found = false;
+    zf_os_table_lock();
+    for (const struct zf_hot_thread *thread = threads; thread != NULL; thread = thread->next)
+        if (thread->thread_id == thread_id) {
+            *origin = thread->origin;
+            found = true;
+        }
+    zf_os_table_unlock();
+    return found;
+}
+
+void zf_hot_table_owner(uintptr_t address, uint32_t *stack_of, uint32_t *locals_of)
+{
+    *stack_of = 0;
+    *locals_of = 0;
+    zf_os_table_lock();
+    for (const struct zf_hot_thread *thread = threads; thread != NULL; thread = thread->next) {
+        const struct zf_os_thread_ranges *ranges = &thread->origin.ranges;
+        if (address >= ranges->stack_begin && address < ranges->stack_end)
+            *stack_of = thread->thread_id;
+        if (address >= ranges->locals_begin && address < ranges->locals_end)
+            *locals_of = thread->thread_id;
+    }
+    zf_os_table_unlock();
+}
+
 bool zf_hot_table_is_on(void)
 {
     return !__atomic_load_n(&switched_off, __ATOMIC_SEQ_CST);

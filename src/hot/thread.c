@@ -111,8 +111,10 @@ static void in_fork_child(void)
 
 struct zf_hot_thread *zf_hot_thread_self(void)
 {
-    if (self != NULL && self->magic != ZF_HOT_MAGIC)
-        in_fork_child(); /* a bare clone system call, which runs no fork handlers */
+    if (self != NULL && self->magic != ZF_HOT_MAGIC) {
+        zf_os_fork_noticed(); /* a bare clone system call, which runs no fork handlers */
+        in_fork_child();
+    }
     return self;
 }
 
@@ -300,6 +302,7 @@ static int enter(struct zf_hot_thread *thread)
     thread->tripwire.refused = on_refused;
     thread->tripwire.armed = is_armed;
     thread->thread_id = zf_os_thread_id();
+    zf_hot_origin_take(&thread->origin);
     zf_os_fork_in_child(in_fork_child);
     error = zf_os_thread_at_exit(at_thread_exit, thread);
     if (error != 0)

@@ -18,6 +18,7 @@
 
 #include "base/assert.h"
 #include "base/tripwire.h"
+#include "hot/origin.h"
 #include "os/os.h"
 
 #define ZF_HOT_SLOTS (HOT_SECTIONS_MAX + 2) /* slot 0 is nobody's, one is the self-test's */
@@ -94,6 +95,7 @@ struct zf_hot_thread {
     enum hot_source source;      /* active: never AUTO or NONE */
     uint32_t watched;            /* of enum hot_watch: granted */
     uint32_t thread_id;
+    struct zf_hot_origin origin;       /* how things were at attach */
     struct zf_os_fault_ring ring;      /* when the source has one */
     int kernel_error;                  /* why the ring leaves out system calls; 0: it does not */
     struct zf_os_switch_ring switches; /* when watched */

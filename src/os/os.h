@@ -346,6 +346,90 @@ struct zf_os_process_memory {
 /* -EOPNOTSUPP the system does not tell. */
 int zf_os_process_memory(struct zf_os_process_memory *memory);
 
+/* ---------------------------------------------------------------------- what lies at an address */
+
+#define ZF_OS_NAME_MAX 128 /* longer paths lose their beginning */
+
+enum zf_os_where_kind {
+    ZF_OS_WHERE_ANONYMOUS = 0, /* memory of this process alone */
+    ZF_OS_WHERE_SHARED,        /* memory that other processes may share; no file on a disk */
+    ZF_OS_WHERE_FILE,
+    ZF_OS_WHERE_HEAP,  /* what malloc grows in place */
+    ZF_OS_WHERE_STACK, /* of the first thread */
+    ZF_OS_WHERE_SYSTEM /* what the system itself maps: clock code and clock data, say */
+};
+
+/* Parts of a loaded object. */
+enum zf_os_part {
+    ZF_OS_PART_NONE = 0,  /* not in an object */
+    ZF_OS_PART_CODE,      /* instructions */
+    ZF_OS_PART_CONSTANTS, /* read-only data */
+    ZF_OS_PART_LINKAGE,   /* what the loader fills in: tables of addresses */
+    ZF_OS_PART_DATA,      /* variables that begin with a value in the file */
+    ZF_OS_PART_ZEROS      /* variables that begin as zero */
+};
+
+struct zf_os_where {
+    enum zf_os_where_kind kind;
+    enum zf_os_part part;
+    uintptr_t begin; /* of the mapping */
+    uintptr_t end;
+    bool readable;
+    bool writable;
+    bool executable;
+    bool shared;               /* writes reach the file or other processes */
+    uint64_t file_offset;      /* of the address, where the kind is a file */
+    char name[ZF_OS_NAME_MAX]; /* of the file, or what the mapping was named; "" for none */
+};
+
+/* Tell what is mapped at an address. -ENODATA nothing; -EOPNOTSUPP the system does not tell. */
+int zf_os_where(uintptr_t address, struct zf_os_where *where);
+
+/* What the page table says of one page; never faults it in. */
+struct zf_os_page {
+    bool present;
+    bool zero_known; /* the system told `is_zero` and `is_huge` */
+    bool is_zero;    /* it is the page of zeros that all processes share */
+    bool is_huge;
+    bool swapped;
+};
+
+/* -EOPNOTSUPP the system does not tell; other errors as it gives them. */
+int zf_os_page(uintptr_t address, struct zf_os_page *page);
+
+/* Tell whether the memory at an address has a placement policy of its own, so that the system does
+ * not unmap it to see who uses it. -EOPNOTSUPP, -EPERM it does not tell; -EFAULT nothing there. */
+int zf_os_has_policy(uintptr_t address, bool *has_policy);
+
+/* What belongs to the calling thread; 0 and 0 for what is not known. */
+struct zf_os_thread_ranges {
+    uintptr_t stack_begin; /* as far down as it may grow */
+    uintptr_t stack_end;
+    uintptr_t locals_begin; /* thread-local variables of what was loaded at start */
+    uintptr_t locals_end;
+};
+
+void zf_os_thread_ranges(struct zf_os_thread_ranges *ranges);
+
+/* Where an address comes from, by the names that a programmer gave. */
+struct zf_os_symbol {
+    char function[ZF_OS_NAME_MAX]; /* or variable; "" unknown */
+    char file[ZF_OS_NAME_MAX];     /* of the source; "" unknown */
+    uint32_t line;                 /* 0 unknown */
+    char object[ZF_OS_NAME_MAX];   /* file that was loaded; "" unknown */
+    uintptr_t object_offset;       /* of the address, as tools that read that file count */
+};
+
+/* A look at all loaded objects; finds names until it is closed. It may allocate, open files and
+ * load a library. NULL when there is no memory. */
+struct zf_os_symbols;
+struct zf_os_symbols *zf_os_symbols_open(void);
+void zf_os_symbols_close(struct zf_os_symbols *symbols);
+
+/* Fill in what is known of an address; a return address belongs to the call before it. */
+void zf_os_symbols_find(struct zf_os_symbols *symbols, uintptr_t address, bool is_return,
+                        struct zf_os_symbol *symbol);
+
 /* ------------------------------------------------------------------------- end of threads, fork */
 
 /* Have `at_exit(context)` called when the calling thread ends; NULL takes it back. One per thread.
@@ -356,10 +440,26 @@ int zf_os_thread_at_exit(void (*at_exit)(void *context), void *context);
  * zf_os_thread_at_exit of the process on. One per process. */
 void zf_os_fork_in_child(void (*in_child)(void));
 
+/* How often processes were split, as far as that could be noticed: from the first call of this, or
+ * of zf_os_thread_at_exit, on. */
+struct zf_os_forks {
+    uint64_t made;      /* children of this process */
+    uint64_t undergone; /* how often this process itself became a child */
+    uint64_t last_ns;   /* of the last one made; 0 for none */
+};
+
+struct zf_os_forks zf_os_forks(void);
+
+/* Count a fork that ran no handlers, in the child that noticed it. */
+void zf_os_fork_noticed(void);
+
 /* -------------------------------------------------------------------------------------- locking */
 
 /* One lock for the control plane's tables; never taken in begin or end. */
 void zf_os_table_lock(void);
 void zf_os_table_unlock(void);
+
+/* Take it if it is free; for who may not wait. */
+bool zf_os_table_try_lock(void);
 
 #endif

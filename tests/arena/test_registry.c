@@ -51,6 +51,43 @@ static void more_entries_than_one_block_are_all_found(void **state)
     assert_false(zf_registry_find(5 << 20, &match));
 }
 
+static void facts_are_told_and_asked_with_what_is_handed_out_now(void **state)
+{
+    uintptr_t next = 0x10800;
+    struct zf_registry_facts told = {.next = &next, .warmups = 2, .warm_bytes = 0x8000};
+    struct zf_registry_facts facts;
+    struct zf_registry_entry *entry = zf_registry_add(0x10000, 0x20000, "here");
+    (void)state;
+    told.forks = zf_os_forks();
+    assert_true(zf_registry_ask(0x10000, &facts));
+    assert_int_equal(facts.warmups, 0);
+    assert_false(facts.used_known);
+
+    zf_registry_tell(entry, &told);
+
+    assert_true(zf_registry_ask(0x1ffff, &facts));
+    assert_int_equal(facts.warmups, 2);
+    assert_int_equal(facts.warm_bytes, 0x8000);
+    assert_int_equal(facts.begin, 0x10000);
+    assert_int_equal(facts.end, 0x20000);
+    assert_true(facts.used_known);
+    assert_int_equal(facts.used_bytes, 0x800);
+    assert_false(zf_registry_ask(0x20000, &facts));
+
+    /* Who became a child of fork since may not have the arena's head any more. */
+    --told.forks.undergone;
+    zf_registry_tell(entry, &told);
+    assert_true(zf_registry_ask(0x10000, &facts));
+    assert_false(facts.used_known);
+
+    /* The answer never waits. */
+    zf_os_table_lock();
+    assert_false(zf_registry_ask(0x10000, &facts));
+    zf_os_table_unlock();
+    zf_registry_remove(entry);
+    assert_false(zf_registry_ask(0x10000, &facts));
+}
+
 static atomic_bool stop;
 
 static void *come_and_go(void *argument)
@@ -93,6 +130,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(address_is_found_with_name_and_offset_while_entered),
         cmocka_unit_test(more_entries_than_one_block_are_all_found),
+        cmocka_unit_test(facts_are_told_and_asked_with_what_is_handed_out_now),
         cmocka_unit_test(reader_never_sees_a_torn_entry),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

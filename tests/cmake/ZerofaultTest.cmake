@@ -16,7 +16,7 @@ function(zf_add_test_program target)
     target_include_directories(${target} PRIVATE
         ${PROJECT_SOURCE_DIR}/include ${PROJECT_SOURCE_DIR}/src ${PROJECT_SOURCE_DIR}/tests)
     target_link_libraries(${target} PRIVATE
-        zerofault_compile zerofault_test_support Threads::Threads)
+        zerofault_compile zerofault_test_support Threads::Threads ${CMAKE_DL_LIBS})
     set_target_properties(${target} PROPERTIES LINKER_LANGUAGE C)
 endfunction()
 

@@ -549,6 +549,17 @@ void zf_os_fork_in_child(void (*in_child)(void))
     must(in_child != NULL);
 }
 
+struct zf_os_forks zf_os_forks(void)
+{
+    struct zf_os_forks none = {0, 0, 0};
+    return none;
+}
+
+void zf_os_fork_noticed(void)
+{
+    must(false); /* the fake's guards are never wiped */
+}
+
 static pthread_mutex_t table_mutex = PTHREAD_MUTEX_INITIALIZER;
 
 void zf_os_table_lock(void)
@@ -559,4 +570,9 @@ void zf_os_table_lock(void)
 void zf_os_table_unlock(void)
 {
     must(pthread_mutex_unlock(&table_mutex) == 0);
+}
+
+bool zf_os_table_try_lock(void)
+{
+    return pthread_mutex_trylock(&table_mutex) == 0;
 }

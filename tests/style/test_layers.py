@@ -27,6 +27,7 @@ PUBLIC = {
     "hot.h": "hot",
     "testing.h": "hot",
     "trace.h": "hot",
+    "hot_report.h": "hot",
     "zerofault.h": "hot",
 }
 

@@ -18,6 +18,9 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 static pthread_key_t exit_key;
 static int once_error;
 static void (*_Atomic fork_child)(void);
+static atomic_uint_fast64_t forks_made;
+static atomic_uint_fast64_t forks_undergone;
+static atomic_uint_fast64_t fork_last_ns;
 
 struct exit_call {
     void (*at_exit)(void *context);
@@ -39,12 +42,15 @@ static void before_fork(void)
 
 static void after_fork_in_parent(void)
 {
+    atomic_store(&fork_last_ns, zf_os_clock_ns());
+    (void)atomic_fetch_add(&forks_made, 1);
     (void)pthread_mutex_unlock(&table_mutex);
 }
 
 static void after_fork_in_child(void)
 {
     void (*in_child)(void) = atomic_load(&fork_child);
+    zf_os_fork_noticed();
     (void)pthread_mutex_unlock(&table_mutex);
     if (in_child != NULL)
         in_child();
@@ -78,6 +84,21 @@ void zf_os_fork_in_child(void (*in_child)(void))
     atomic_store(&fork_child, in_child);
 }
 
+struct zf_os_forks zf_os_forks(void)
+{
+    struct zf_os_forks forks;
+    (void)pthread_once(&once, prepare_once);
+    forks.made = atomic_load(&forks_made);
+    forks.undergone = atomic_load(&forks_undergone);
+    forks.last_ns = atomic_load(&fork_last_ns);
+    return forks;
+}
+
+void zf_os_fork_noticed(void)
+{
+    (void)atomic_fetch_add(&forks_undergone, 1);
+}
+
 void zf_os_table_lock(void)
 {
     int error = pthread_mutex_lock(&table_mutex);
@@ -90,4 +111,9 @@ void zf_os_table_unlock(void)
     int error = pthread_mutex_unlock(&table_mutex);
     ZF_ASSERT(error == 0);
     (void)error;
+}
+
+bool zf_os_table_try_lock(void)
+{
+    return pthread_mutex_trylock(&table_mutex) == 0;
 }
