@@ -1,12 +1,12 @@
 /*
  * Control groups, from /proc and /sys below a root directory.
  *
- * The process's cgroup file names its group, mountinfo says where the hierarchy is mounted and
- * which group the mount shows as its root (a container's own, say). From the group up to that root
- * every level's limit counts, and the tightest wins; levels above the mount cannot be seen from
- * here. File cache that is clean counts as free, because the kernel drops it before it calls the
- * OOM killer.
- * See Documentation/admin-guide/cgroup-v2.rst and cgroup-v1/ of Linux, proc(5).
+ * The process's cgroup file names its group, the reader's mountinfo says where the hierarchy is
+ * mounted and which group the mount shows as its root (a container's own, say). From the group up
+ * to that root every level's limit counts, and the tightest wins; levels above the mount cannot
+ * be seen from here. File cache that is clean counts as free, because the kernel drops it before
+ * it calls the OOM killer. See Documentation/admin-guide/cgroup-v2.rst and cgroup-v1/ of Linux,
+ * proc(5).
  */
 #include "machine/groups.h"
 
@@ -211,11 +211,11 @@ static void add_membership(struct walk *walk, const char *mounts, char *line)
         add_hierarchy(walk, mounts, path);
 }
 
-/* Read a file of the process's folder. */
-static int read_of_process(const char *root, const char *process, const char *name, char **text)
+/* Read which groups a process is in. */
+static int read_groups(const char *root, const char *process, char **text)
 {
     char path[ZF_PATH_BYTES];
-    int length = snprintf(path, sizeof path, "%s/%s", process, name);
+    int length = snprintf(path, sizeof path, "%s/cgroup", process);
     *text = NULL;
     if (length < 0 || (size_t)length >= sizeof path)
         return -ENAMETOOLONG;
@@ -229,12 +229,13 @@ int zf_group_limit(const char *root, const char *process, const struct zf_group_
     char *mounts = NULL;
     char *groups = NULL;
     char *line;
-    int rc = read_of_process(root, process, "mountinfo", &mounts);
+    /* Always the reader's own mounts: those of a process in a container are out of reach here. */
+    int rc = zf_file_read(root, "/proc/self/mountinfo", &mounts);
     ZF_ASSERT(kind->limit_one != NULL || kind->limit_two != NULL);
     limit->limit_bytes = limit->free_bytes = SIZE_MAX;
     limit->file[0] = '\0';
     if (rc == 0)
-        rc = read_of_process(root, process, "cgroup", &groups);
+        rc = read_groups(root, process, &groups);
     line = groups;
     while (line != NULL && *line != '\0') {
         char *end = strchr(line, '\n');

@@ -5,8 +5,11 @@ import json
 import os
 import pathlib
 import pty
+import re
+import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 import unittest
 
@@ -117,6 +120,42 @@ class CapturedSystems(unittest.TestCase):
         done = run("doctor", "--root", str(HERE))
         self.assertEqual((done.returncode, done.stdout), (66, ""))
         self.assertIn("neither proc nor sys", done.stderr)
+
+
+class Fixes(unittest.TestCase):
+    """The commands that are printed, carried out on a copy of the captured system."""
+
+    def carry_out(self, root, fix):
+        """True when this is a command that writes a file."""
+        setting = re.fullmatch(r"sysctl -w ([\w.]+)=(\d+)", fix)
+        echo = re.fullmatch(r"echo (\w+) > (/[\w/.-]+)", fix)
+        if setting:
+            path, word = "/proc/sys/" + setting[1].replace(".", "/"), setting[2]
+        elif echo:
+            word, path = echo[1], echo[2]
+        else:
+            self.assertRegex(fix, r"^(swapoff -a|prlimit --pid \$\$ --\w+=)")
+            return False
+        file = pathlib.Path(root + path)
+        self.assertTrue(file.exists(), f"{fix}: no such file")
+        file.write_text(word + "\n", encoding="utf-8")
+        return True
+
+    def test_each_mends_what_it_is_for(self):
+        mended = set()
+        for tree in SYSTEMS:
+            with tempfile.TemporaryDirectory() as root:
+                shutil.copytree(TREES / tree, root, dirs_exist_ok=True)
+                before = json.loads(run("doctor", "--json", "--root", root).stdout)["checks"]
+                fixed = {
+                    check["name"]
+                    for check in before
+                    if check["fix"] is not None and self.carry_out(root, check["fix"])
+                }
+                after = severities(json.loads(run("doctor", "--json", "--root", root).stdout))
+            self.assertEqual({after[name] for name in fixed} - {"ok"}, set(), tree)
+            mended |= fixed
+        self.assertGreater(len(mended), 10)
 
 
 class Plans(unittest.TestCase):

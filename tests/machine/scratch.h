@@ -54,6 +54,14 @@ static inline void scratch_move(const char *root, const char *from, const char *
     assert_int_equal(rename(old, new), 0);
 }
 
+/* Copy a folder below the root, with all in it. */
+static inline void scratch_copy(const char *root, const char *from, const char *to)
+{
+    char command[512];
+    (void)snprintf(command, sizeof command, "cp -R '%s%s' '%s%s'", root, from, root, to);
+    assert_int_equal(system(command), 0);
+}
+
 /* Audit a scratch tree. */
 static inline struct machine_audit *scratch_audit(const char *root)
 {

@@ -398,6 +398,26 @@ static void a_path_that_no_quoting_saves_gets_no_command(void **state)
     machine_audit_destroy(audit);
 }
 
+/* A process in a container has mounts of its own, which do not lead to its group from here. */
+static void groups_of_another_process_are_found_by_our_mounts(void **state)
+{
+    struct machine_audit *audit;
+    char root[SCRATCH_BYTES];
+    (void)state;
+    scratch_create(root, "container_6_12");
+    scratch_copy(root, "/proc/self", "/proc/77");
+    scratch_write(root, "/proc/self/mountinfo", "1 1 0:1 / /sys/fs rw - cgroup2 none rw\n");
+    scratch_write(root, "/proc/77/mountinfo", "1 1 0:1 /cgroup /elsewhere rw - cgroup2 none rw\n");
+    scratch_write(root, "/proc/77/cgroup", "0::/cgroup\n");
+
+    assert_int_equal(
+        machine_audit_create(&audit, &MACHINE_AUDIT_OPTIONS(.root = root, .process = 77)), 0);
+
+    scratch_destroy(root);
+    assert_string_equal(find_check(audit, "cgroup_throttle")->source, "/sys/fs/cgroup/memory.high");
+    machine_audit_destroy(audit);
+}
+
 /* --------------------------------------------------------------------------------- this machine */
 
 static void this_machine_can_be_audited(void **state)
@@ -483,6 +503,7 @@ int main(void)
         cmocka_unit_test(mappings_that_are_used_up_are_a_warning),
         cmocka_unit_test(a_path_that_a_shell_would_take_apart_is_quoted),
         cmocka_unit_test(a_path_that_no_quoting_saves_gets_no_command),
+        cmocka_unit_test(groups_of_another_process_are_found_by_our_mounts),
         cmocka_unit_test(this_machine_can_be_audited),
         cmocka_unit_test(another_process_can_be_audited),
         cmocka_unit_test(a_user_without_privileges_sees_its_own_limits),
