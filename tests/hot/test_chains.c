@@ -191,6 +191,7 @@ static void nested_sections_both_get_the_chain(void **state)
 {
     static struct hot_section around = HOT_SECTION("around", .policy = HOT_CALLBACK, .hook = look);
     (void)state;
+    need_exact_faults();
     attach_watching(HOT_WATCH_CALL_CHAINS);
     hot_section_begin(&around);
     (void)hot_section_end(&around); /* the guard's own pages are warm from here on */
@@ -221,6 +222,7 @@ static void same_instruction_and_page_again_get_the_chain_of_their_own_time(void
 static void chain_is_found_after_the_ring_has_gone_round(void **state)
 {
     (void)state;
+    need_exact_faults();
     attach_watching(HOT_WATCH_CALL_CHAINS);
     /* Far more than the ring holds, of different depths, so that lengths vary. */
     for (size_t i = 0; i < PAGES - 1; ++i) {

@@ -482,6 +482,7 @@ static void statistics_add_up_threads_that_are_gone(void **state)
 {
     unsigned char *pages = cold_pages(4);
     struct hot_section_statistics stats;
+    uint64_t told = 0;
     pthread_t threads[4];
     (void)state;
     for (size_t i = 0; i < 4; ++i)
@@ -489,11 +490,14 @@ static void statistics_add_up_threads_that_are_gone(void **state)
     for (size_t i = 0; i < 4; ++i) {
         void *violations;
         assert_int_equal(pthread_join(threads[i], &violations), 0);
-        assert_int_equal((uintptr_t)violations, 1);
+        assert_true((uintptr_t)violations > 0);
+        told += (uintptr_t)violations;
     }
 
     stats = stats_of(&crowd);
     assert_int_equal(stats.entries, 4 * 101);
+    assert_in_range(stats.counts[HOT_FAULT], told, UINT64_MAX);
+    need_exact_faults(); /* all has run under ThreadSanitizer too, but for the exact numbers */
     assert_int_equal(stats.dirty_entries, 4);
     assert_int_equal(stats.counts[HOT_FAULT], 4);
     assert_int_equal(munmap(pages, 4 * PAGE), 0);
