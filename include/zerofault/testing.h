@@ -196,6 +196,33 @@ static struct hot_section zerofault_test_sections[ZEROFAULT_TEST_LEVELS] ZEROFAU
 
 /* ---------------------------------------------------------------------------------------- guard */
 
+/* Instructions that do nothing on a processor, and that Valgrind takes for a question: the first
+ * word of the request asks whether it is there. */
+static inline bool zerofault_test_is_valgrind(void)
+{
+#if defined(__x86_64__) && defined(__LP64__)
+    const uint64_t request[6] = {0x1001};
+    uint64_t answer = 0;
+    __asm__ volatile("rolq $3, %%rdi\n\trolq $13, %%rdi\n\t"
+                     "rolq $61, %%rdi\n\trolq $51, %%rdi\n\t"
+                     "xchgq %%rbx, %%rbx"
+                     : "+d"(answer)
+                     : "a"(request)
+                     : "cc", "memory");
+    return answer != 0;
+#else
+    return false;
+#endif
+}
+
+/* What makes every count meaningless here, or NULL. */
+static inline const char *zerofault_test_distortion(void)
+{
+    if (ZEROFAULT_TEST_SANITIZED)
+        return "sanitizers touch memory of their own";
+    return zerofault_test_is_valgrind() ? "Valgrind touches memory of its own" : NULL;
+}
+
 /* Does the guard that a thread has see what the block needs? */
 static inline bool zerofault_test_sees(const struct zerofault_test_block *block,
                                        const struct hot_thread_report *report)
@@ -333,13 +360,14 @@ static inline void zerofault_test_rehearse(struct zerofault_test_block *block)
 static inline void zerofault_test_begin(struct zerofault_test_block *block, const void *frame)
 {
     struct zerofault_test_thread *thread = &zerofault_test_thread;
+    const char *distortion;
     block->begun = true;
     zerofault_test_forget(frame);
     block->level = thread->depth;
     thread->frames[thread->depth++] = frame;
-    if (ZEROFAULT_TEST_SANITIZED)
-        (void)snprintf(block->obstacle, sizeof block->obstacle,
-                       "sanitizers touch memory of their own");
+    distortion = zerofault_test_distortion();
+    if (distortion != NULL)
+        (void)snprintf(block->obstacle, sizeof block->obstacle, "%s", distortion);
     else
         zerofault_test_take_guard(block);
     if (block->obstacle[0] == '\0')
