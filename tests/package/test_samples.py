@@ -1,0 +1,116 @@
+#!/usr/bin/env python3
+"""test_samples.py LIBRARY INCLUDE COMPILER: the programs in the documents compile without a
+warning, run, and print what the documents say.
+
+A program is a block of C that has a main; the text block behind it, if the next block is one, is
+its output, in which addresses, times and thread numbers are anybody's.
+"""
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+
+COMPILER, INCLUDE, LIBRARY = sys.argv.pop(), sys.argv.pop(), sys.argv.pop()
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+DOCUMENTS = [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md")), *ROOT.glob("examples/*/*.md")]
+WARNINGS = "-Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror".split()
+
+# What a program may include that is not on this machine, as the names it uses.
+STAND_INS = {
+    "tracy/TracyC.h": "#define TracyCFrameMarkStart(name) ((void)(name))\n"
+    "#define TracyCFrameMarkEnd(name) ((void)(name))\n"
+    "#define TracyCMessageL(text) ((void)(text))\n",
+}
+
+HAS_RING = """
+#include <zerofault/zerofault.h>
+int main(void)
+{
+    return hot_thread_attach(&HOT_THREAD_OPTIONS(.source = HOT_SOURCE_RING), NULL) != 0;
+}
+"""
+
+
+def samples(text):
+    """Pairs of a program and its output; the output is None where none is shown."""
+    blocks = re.findall(r"^```(\w+)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    for number, (language, code) in enumerate(blocks):
+        if language == "c" and re.search(r"\bmain\(", code):
+            following = blocks[number + 1 : number + 2]
+            yield code, following[0][1] if following and following[0][0] == "text" else None
+
+
+def masked(output):
+    """Without what differs from run to run."""
+    output = re.sub(r"0x[0-9a-f]+", "ADDRESS", output)
+    output = re.sub(r"thread \d+", "thread N", output)
+    return re.sub(r"\d+\.\d{9} s", "TIME s", output)
+
+
+class Samples(unittest.TestCase):
+    maxDiff = None
+
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.TemporaryDirectory()
+        for name, text in STAND_INS.items():
+            file = pathlib.Path(cls.folder.name, name)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text, encoding="utf-8")
+        cls.has_ring = cls.run_program(cls.build(HAS_RING)).returncode == 0
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.folder.cleanup()
+
+    @classmethod
+    def build(cls, code):
+        """Compile as sample.c, so that the name is the same everywhere."""
+        pathlib.Path(cls.folder.name, "sample.c").write_text(code, encoding="utf-8")
+        libraries = ["-lcmocka"] if "<cmocka.h>" in code else []
+        command = [COMPILER, "-std=gnu11", "-O1", *WARNINGS, "-I", INCLUDE, "-I.", "sample.c"]
+        done = subprocess.run(
+            [*command, "-o", "sample", LIBRARY, "-pthread", "-ldl", *libraries],
+            cwd=cls.folder.name,
+            text=True,
+            capture_output=True,
+        )
+        if done.returncode != 0:
+            raise AssertionError(f"{code}\n{done.stderr}")
+        return pathlib.Path(cls.folder.name, "sample")
+
+    @staticmethod
+    def run_program(program):
+        return subprocess.run([program], text=True, capture_output=True, timeout=60)
+
+    def test_every_program_runs_and_prints_what_is_shown(self):
+        count = 0
+        for document in DOCUMENTS:
+            for code, output in samples(document.read_text(encoding="utf-8")):
+                with self.subTest(document=document.name, program=code.splitlines()[-6:]):
+                    done = self.run_program(self.build(code))
+                    self.assertEqual((done.returncode, done.stderr), (0, done.stderr))
+                    if output is not None and self.has_ring:
+                        self.assertEqual(masked(done.stdout), masked(output))
+                    count += 1
+        print(count, "programs,", "compared" if self.has_ring else "not compared: no ring here")
+        self.assertGreaterEqual(count, 6)
+
+    def test_a_program_that_does_not_compile_is_found(self):
+        with self.assertRaises(AssertionError):
+            self.build("int main(void) { int unused; return 0; }\n")
+
+    def test_programs_and_outputs_are_told_apart(self):
+        text = "```c\nint x;\n```\n```c\nint main(void)\n```\nprints\n```text\n0x1 a\n```\n"
+        self.assertEqual(list(samples(text)), [("int main(void)\n", "0x1 a\n")])
+        self.assertEqual(masked("0x1f, thread 12, 1.000000002 s"), "ADDRESS, thread N, TIME s")
+
+
+if __name__ == "__main__":
+    if not shutil.which(COMPILER) or os.name != "posix":
+        sys.exit(77)
+    unittest.main()
