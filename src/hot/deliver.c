@@ -87,22 +87,29 @@ static void tell(const struct delivery *delivery, struct hot_violation violation
                          delivery->tally->unreported + violation.count, __ATOMIC_RELAXED);
 }
 
+void zf_hot_tell(struct zf_hot_thread *thread, const struct hot_section *section,
+                 struct zf_hot_tally *tally, struct hot_violation violation)
+{
+    struct delivery delivery = {thread, section, tally, NULL};
+    tell(&delivery, violation);
+}
+
 /* --------------------------------------------------------------------------------------- faults */
 
-static bool was_paused(const struct zf_hot_thread *thread, uint64_t position)
+/* Is the record that ends at a position not to be told any more? */
+static bool is_left_out(const struct delivery *delivery, uint64_t position)
 {
-    for (size_t i = 0; i < thread->pause_count; ++i)
-        if (position >= thread->pauses[i].from && position < thread->pauses[i].to)
-            return true;
-    return false;
+    const struct zf_hot_thread *thread = delivery->thread;
+    return zf_hot_stretches_have(&thread->pauses, position - 1) ||
+           (delivery->finding->trapped > 0 &&
+            zf_hot_stretches_have(&thread->trapped, position - 1));
 }
 
 /* One violation for each record of the kind that the ring still has. Returns how many were told.
  */
-static uint64_t tell_records(const struct delivery *delivery, enum hot_kind kind)
+static uint64_t tell_records(const struct delivery *delivery, enum hot_kind kind, uint64_t limit)
 {
     struct zf_hot_thread *thread = delivery->thread;
-    uint64_t limit = delivery->finding->counts[kind];
     uint64_t position = delivery->finding->from;
     uint64_t told = 0;
     uint64_t chain_position = 0;
@@ -110,7 +117,7 @@ static uint64_t tell_records(const struct delivery *delivery, enum hot_kind kind
     while (told < limit &&
            zf_os_fault_ring_next(&thread->ring, &position, delivery->finding->to, &fault) != 0) {
         struct hot_violation violation = zf_hot_describe(thread, delivery->section, kind, 1);
-        if (fault.kernel != (kind == HOT_KERNEL_FAULT) || was_paused(thread, position - 1))
+        if (fault.kernel != (kind == HOT_KERNEL_FAULT) || is_left_out(delivery, position))
             continue;
         violation.address = fault.address;
         violation.instruction = fault.instruction;
@@ -145,13 +152,29 @@ static void tell_counted(const struct delivery *delivery, enum hot_kind kind, ui
     tell(delivery, violation);
 }
 
-static void tell_kind(const struct delivery *delivery, enum hot_kind kind)
+static void tell_kind(const struct delivery *delivery, enum hot_kind kind, uint64_t count)
 {
-    uint64_t count = delivery->finding->counts[kind];
     if ((kind == HOT_FAULT || kind == HOT_KERNEL_FAULT) && count > 0 && delivery->thread != NULL &&
         zf_hot_has_ring(delivery->thread))
-        count -= tell_records(delivery, kind);
+        count -= tell_records(delivery, kind, count);
     tell_counted(delivery, kind, count);
+}
+
+/* How many were not told where they happened. */
+static uint64_t untold(const struct delivery *delivery, enum hot_kind kind)
+{
+    uint64_t count = delivery->finding->counts[kind];
+    uint64_t trapped = kind == HOT_FAULT ? delivery->finding->trapped : 0;
+    return count > trapped ? count - trapped : 0;
+}
+
+/* Where faults trap, a hook is what the program has instead of a stop; so it is for the few that
+ * could not trap. */
+static bool is_told_enough(const struct delivery *delivery, enum hot_kind kind)
+{
+    return kind == HOT_FAULT && zf_hot_policy(delivery->section, kind) == HOT_TRAP &&
+           delivery->section->hook != NULL && delivery->thread != NULL &&
+           zf_hot_watches(delivery->thread, HOT_WATCH_TRAPS);
 }
 
 void zf_hot_deliver(struct zf_hot_thread *thread, const struct hot_section *section,
@@ -159,12 +182,15 @@ void zf_hot_deliver(struct zf_hot_thread *thread, const struct hot_section *sect
 {
     struct delivery delivery = {thread, section, tally, finding};
     enum hot_policy gravest = HOT_IGNORE;
+    if (thread != NULL)
+        thread->busy = false; /* hooks are the program's code, and need not return */
     for (int kind = 0; kind < HOT_KIND_COUNT; ++kind) {
         enum hot_policy policy = zf_hot_policy(section, (enum hot_kind)kind);
-        if (finding->counts[kind] == 0 || (policy < HOT_CALLBACK && !zf_hot_is_observed()))
+        uint64_t count = untold(&delivery, (enum hot_kind)kind);
+        if (count == 0 || (policy < HOT_CALLBACK && !zf_hot_is_observed()))
             continue;
-        tell_kind(&delivery, (enum hot_kind)kind);
-        if (policy > gravest)
+        tell_kind(&delivery, (enum hot_kind)kind, count);
+        if (policy > gravest && !is_told_enough(&delivery, (enum hot_kind)kind))
             gravest = policy;
     }
     if (gravest == HOT_ABORT)

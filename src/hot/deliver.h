@@ -20,6 +20,10 @@ static inline enum hot_policy zf_hot_policy(const struct hot_section *section, e
 void zf_hot_deliver(struct zf_hot_thread *thread, const struct hot_section *section,
                     struct zf_hot_tally *tally, const struct zf_hot_finding *finding);
 
+/* Tell one violation: its hook, or the report that comes before an abort. */
+void zf_hot_tell(struct zf_hot_thread *thread, const struct hot_section *section,
+                 struct zf_hot_tally *tally, struct hot_violation violation);
+
 /* A violation with nothing known but its kind. */
 struct hot_violation zf_hot_describe(const struct zf_hot_thread *thread,
                                      const struct hot_section *section, enum hot_kind kind,

@@ -5,7 +5,7 @@
  * away from every section that is still open, no further back than the section's own begin. The
  * stretch of the ring is remembered, so that the end tells only records outside of it.
  */
-#include <zerofault/hot.h>
+#include "hot/pause.h"
 
 #include "hot/sample.h"
 #include "hot/section.h"
@@ -19,33 +19,38 @@ static void force_open_sections(struct zf_hot_thread *thread)
             zf_hot_force(thread, index)->forced_in_pause = false;
 }
 
+uint64_t zf_hot_oldest_head(const struct zf_hot_thread *thread)
+{
+    uint64_t oldest = zf_hot_has_ring(thread) ? *thread->ring.head : 0;
+    for (uint32_t index = 1; index < zf_hot_table_end(); ++index)
+        if (zf_hot_is_open(thread, index) && zf_hot_begin_head(thread, index) < oldest)
+            oldest = zf_hot_begin_head(thread, index);
+    return oldest;
+}
+
+void zf_hot_leave_out(struct zf_hot_thread *thread, const struct zf_hot_sample *from,
+                      const struct zf_hot_sample *to)
+{
+    ZF_ASSERT(thread->pause_depth == 0);
+    zf_hot_stretches_add(&thread->pauses, from->head, to->head, zf_hot_oldest_head(thread));
+    for (uint32_t index = 1; index < zf_hot_table_end(); ++index)
+        if (zf_hot_is_open(thread, index))
+            zf_hot_exclude(thread, zf_hot_force(thread, index), from, to);
+}
+
 void hot_pause_begin(void)
 {
     struct zf_hot_thread *thread = zf_hot_thread_self();
     if (thread == NULL)
         return;
     if (thread->pause_depth == 0) {
-        zf_hot_calls_hold(thread);
+        zf_hot_hold(thread);
         thread->pause_begin = zf_hot_sample_end(thread, true);
         force_open_sections(thread); /* so that those opened inside can be told from them */
         zf_hot_calls_pause(thread);
+        thread->busy = false;
     }
     ++thread->pause_depth;
-}
-
-/* The ring may hold more pauses than we tell apart; the last one then grows to cover what lies
- * between. */
-static void remember(struct zf_hot_thread *thread, uint64_t from, uint64_t to)
-{
-    if (from == to)
-        return;
-    if (thread->pause_count == ZF_HOT_PAUSES) {
-        thread->pauses[ZF_HOT_PAUSES - 1].to = to;
-        return;
-    }
-    thread->pauses[thread->pause_count].from = from;
-    thread->pauses[thread->pause_count].to = to;
-    ++thread->pause_count;
 }
 
 void hot_pause_end(void)
@@ -54,13 +59,10 @@ void hot_pause_end(void)
     struct zf_hot_sample now;
     if (thread == NULL || thread->pause_depth == 0 || --thread->pause_depth > 0)
         return;
-    zf_hot_calls_hold(thread);
+    zf_hot_hold(thread);
     force_open_sections(thread);
     now = zf_hot_sample_begin(thread, true);
-    remember(thread, thread->pause_begin.head, now.head);
-    for (uint32_t index = 1; index < zf_hot_table_end(); ++index)
-        if (zf_hot_is_open(thread, index))
-            zf_hot_exclude(thread, &thread->tallies[index], &thread->pause_begin, &now);
+    zf_hot_leave_out(thread, &thread->pause_begin, &now);
     zf_hot_calls_resume(thread);
-    zf_hot_calls_go_on(thread);
+    zf_hot_go_on(thread);
 }

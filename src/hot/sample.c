@@ -149,6 +149,7 @@ struct zf_hot_finding zf_hot_find(const struct zf_hot_thread *thread, uint32_t i
     find_faults(thread, tally, now, excluded, &finding);
     find_rest(thread, tally, now, excluded, &finding);
     if (forced) {
+        finding.trapped = tally->trapped;
         finding.request_bytes = tally->request_bytes;
         for (int kind = 0; kind < HOT_KIND_COUNT; ++kind)
             finding.counts[kind] += tally->pending[kind];

@@ -14,6 +14,7 @@ struct zf_hot_finding {
     uint64_t duration_ns;
     uint32_t cpu_before;
     uint32_t cpu_after;
+    uint64_t trapped; /* of counts[HOT_FAULT], told where they happened */
     size_t request_bytes;
     long call_number;           /* of the first system call, when there was one */
     uintptr_t call_instruction; /* that made it */

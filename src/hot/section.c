@@ -83,16 +83,14 @@ void hot_section_begin_slow(struct hot_section *section)
     index = zf_hot_table_index(section);
     if (thread == NULL || index == 0)
         return; /* the matching end finds nothing open and says so */
-    zf_hot_calls_hold(thread);
+    zf_hot_hold(thread);
     if (thread->tallies[index].section != section)
         adopt(thread, index, section);
-    if (thread->pause_count != 0 && thread->pause_depth == 0 && hot_sections_open() == 0)
-        thread->pause_count = 0;
     ZEROFAULT_PROBE1(section_begin, section->name);
     if (zf_hot_is_traced() || thread->tallies[index].tracer != NULL)
         zf_hot_trace_begin(thread, section, &thread->tallies[index]);
     open_slot(thread, index, section);
-    zf_hot_calls_go_on(thread);
+    zf_hot_go_on(thread);
 }
 
 struct zf_hot_tally *zf_hot_force(struct zf_hot_thread *thread, uint32_t index)
@@ -104,6 +102,7 @@ struct zf_hot_tally *zf_hot_force(struct zf_hot_thread *thread, uint32_t index)
         /* The inline begin left these as the previous entry had them. */
         memset(tally->pending, 0, sizeof tally->pending);
         memset(&tally->excluded, 0, sizeof tally->excluded);
+        tally->trapped = 0;
         tally->forced_in_pause = thread->pause_depth > 0;
         if (slot->head != ZF_HOT_HEAD_LONG)
             tally->begin.head = slot->head;
@@ -221,12 +220,12 @@ uint64_t hot_section_end_slow(struct hot_section *section)
     struct zf_hot_thread *thread = zf_hot_thread_self();
     uint32_t index = zf_hot_table_known(section);
     uint64_t total;
-    zf_hot_calls_hold(thread);
+    zf_hot_hold(thread);
     if (thread == NULL || index == 0 || !zf_hot_is_open(thread, index))
         total = end_without_begin(thread, section, index);
     else
         total = close_slot(thread, section, index);
-    zf_hot_calls_go_on(thread);
+    zf_hot_go_on(thread);
     return total;
 }
 

@@ -44,21 +44,4 @@ static inline void zf_hot_calls_leave(struct zf_hot_thread *thread, uint32_t ind
         zf_hot_calls_remove(thread, index);
 }
 
-/* From here on the guard makes its own system calls. `thread` may be NULL. */
-static inline void zf_hot_calls_hold(struct zf_hot_thread *thread)
-{
-    if (thread != NULL)
-        thread->calls.selector = ZF_OS_CALLS_PASS;
-    ZEROFAULT_COMPILER_FENCE();
-}
-
-/* From here on the program does. */
-static inline void zf_hot_calls_go_on(struct zf_hot_thread *thread)
-{
-    ZEROFAULT_COMPILER_FENCE();
-    if (thread != NULL && thread->calls.sections > 0)
-        thread->calls.selector = ZF_OS_CALLS_WATCHED;
-    ZEROFAULT_COMPILER_FENCE();
-}
-
 #endif

@@ -40,6 +40,7 @@ static ZEROFAULT_THREAD_LOCAL unsigned char *self_range;
 static ZEROFAULT_THREAD_LOCAL size_t self_range_bytes;
 static ZEROFAULT_THREAD_LOCAL int self_ring_handle = -1;
 static ZEROFAULT_THREAD_LOCAL int self_switch_handle = -1;
+static ZEROFAULT_THREAD_LOCAL int self_trap_handle = -1;
 static ZEROFAULT_THREAD_LOCAL int self_chain_handle = -1;
 
 /* ------------------------------------------------------------------------------------- tripwire */
@@ -75,6 +76,7 @@ static void put_in_view(struct zf_hot_thread *thread)
     self_range_bytes = thread->range_bytes;
     self_ring_handle = zf_hot_has_ring(thread) ? thread->ring.handle : -1;
     self_switch_handle = zf_hot_watches(thread, HOT_WATCH_SWITCHES) ? thread->switches.handle : -1;
+    self_trap_handle = zf_hot_watches(thread, HOT_WATCH_TRAPS) ? thread->trap_handle : -1;
     self_chain_handle = zf_hot_watches(thread, HOT_WATCH_CALL_CHAINS) ? thread->chains.handle : -1;
     hot_thread_table = thread->table;
     zf_tripwire = &thread->tripwire;
@@ -98,6 +100,8 @@ static void forget_inherited(void)
         zf_os_ring_abandon(self_ring_handle);
     if (self_switch_handle >= 0)
         zf_os_ring_abandon(self_switch_handle);
+    if (self_trap_handle >= 0)
+        zf_os_ring_abandon(self_trap_handle);
     if (self_chain_handle >= 0)
         zf_os_ring_abandon(self_chain_handle);
     (void)zf_os_release(self_range, self_range_bytes);
@@ -396,7 +400,7 @@ void hot_thread_detach(void)
     struct zf_hot_thread *thread = zf_hot_thread_self();
     if (thread == NULL)
         return;
-    zf_hot_calls_hold(thread);
+    zf_hot_hold(thread);
     for (uint32_t index = 1; index < zf_hot_table_end(); ++index)
         if (zf_hot_is_open(thread, index))
             zf_hot_abandon(thread, index);

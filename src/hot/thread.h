@@ -19,11 +19,11 @@
 #include "base/assert.h"
 #include "base/tripwire.h"
 #include "hot/origin.h"
+#include "hot/stretches.h"
 #include "os/os.h"
 
 #define ZF_HOT_SLOTS (HOT_SECTIONS_MAX + 2) /* slot 0 is nobody's, one is the self-test's */
 #define ZF_HOT_MAGIC UINT64_C(0x7a65726f6661756c)
-#define ZF_HOT_PAUSES 8 /* pauses of one outermost section that are told apart; more are merged */
 
 /* Heads that no ring has; they make the inline end take the long way. The head at begin is then in
  * the tally. */
@@ -58,6 +58,7 @@ struct zf_hot_tally {
     struct zf_hot_sample begin;        /* at begin; the head only when the slot's is forced */
     struct zf_hot_excluded excluded;   /* valid when forced */
     uint64_t pending[HOT_KIND_COUNT];  /* raised inside the open section; valid when forced */
+    uint64_t trapped;                  /* faults told where they happened; valid when forced */
     size_t request_bytes;              /* of the last refusal inside */
     bool forced_in_pause;              /* opened inside the pause under way; valid when forced */
     bool watches_calls;                /* open, and counts system calls */
@@ -70,12 +71,6 @@ struct zf_hot_tally {
     uint64_t window_reports;
     struct hot_histogram *durations; /* of a timed section, in a range of its own */
     const struct hot_tracer *tracer; /* that was told the begin of the open section, or NULL */
-};
-
-/* A stretch of the fault ring that was written while the guard paused. */
-struct zf_hot_pause {
-    uint64_t from;
-    uint64_t to;
 };
 
 /* The watch for system calls; see syscalls.h. */
@@ -107,8 +102,11 @@ struct zf_hot_thread {
     bool tracing;                      /* a tracer's callback runs on this thread */
     uint32_t pause_depth;
     struct zf_hot_sample pause_begin; /* when the outermost pause began */
-    size_t pause_count;               /* of pauses[], since the outermost section was opened */
-    struct zf_hot_pause pauses[ZF_HOT_PAUSES];
+    struct zf_hot_stretches pauses;   /* what the guard left out, since the oldest open section */
+    struct zf_hot_stretches trapped;  /* what was told at the fault */
+    uint64_t trap_position;           /* of the ring: how far traps have searched */
+    int trap_handle;                  /* when watched */
+    volatile bool busy;               /* the guard's own code runs */
     struct zf_hot_tally tallies[ZF_HOT_SLOTS];
 };
 
@@ -150,6 +148,29 @@ static inline bool zf_hot_uses_rusage(const struct zf_hot_thread *thread)
 static inline bool zf_hot_watches(const struct zf_hot_thread *thread, enum hot_watch watch)
 {
     return (thread->watched & (uint32_t)watch) != 0;
+}
+
+/* From here on the guard is at work: it makes its own system calls, and its faults are not told
+ * where they happen. `thread` may be NULL. */
+static inline void zf_hot_hold(struct zf_hot_thread *thread)
+{
+    if (thread != NULL) {
+        thread->calls.selector = ZF_OS_CALLS_PASS;
+        thread->busy = true;
+    }
+    ZEROFAULT_COMPILER_FENCE();
+}
+
+/* From here on the program is. */
+static inline void zf_hot_go_on(struct zf_hot_thread *thread)
+{
+    ZEROFAULT_COMPILER_FENCE();
+    if (thread != NULL) {
+        thread->busy = false;
+        if (thread->calls.sections > 0)
+            thread->calls.selector = ZF_OS_CALLS_WATCHED;
+    }
+    ZEROFAULT_COMPILER_FENCE();
 }
 
 #endif

@@ -8,6 +8,7 @@
 
 #include "hot/chains.h"
 #include "hot/syscalls.h"
+#include "hot/trap.h"
 
 static int open_switches(struct zf_hot_thread *thread)
 {
@@ -47,7 +48,7 @@ struct watch {
 static const struct watch watches[HOT_WATCH_COUNT] = {
     {open_switches, close_switches},           {open_nothing, close_nothing},
     {zf_hot_calls_open, zf_hot_calls_close},   {open_kernel_faults, close_nothing},
-    {zf_hot_chains_open, zf_hot_chains_close}, {NULL, NULL},
+    {zf_hot_chains_open, zf_hot_chains_close}, {zf_hot_trap_open, zf_hot_trap_close},
 };
 
 int zf_hot_watch_open(struct zf_hot_thread *thread, uint32_t asked, uint32_t required,

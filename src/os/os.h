@@ -270,6 +270,27 @@ void zf_os_call_watch_close(void);
 /* The name of a system call; NULL when this system has none of that number. */
 const char *zf_os_call_name(long number);
 
+/* ----------------------------------------------------------------------------------- fault trap */
+
+/* A page fault that stopped the thread. */
+struct zf_os_trap {
+    uintptr_t address;     /* of the data */
+    uintptr_t instruction; /* where the thread stopped: of the fault, unless asynchronous */
+    bool asynchronous;     /* it had to wait, and others may have merged into it */
+};
+
+/* Called in a signal handler at each fault that one of the program's own instructions takes, before
+ * the next one. When it returns true, the process stops there by the system's default action. */
+typedef bool zf_os_trap_catcher(const struct zf_os_trap *trap);
+
+/* Trap the calling thread's faults, seen to work by a deliberate one. One catcher for all threads
+ * of the process. -EOPNOTSUPP the system cannot; -EACCES, -EPERM refused; -EMFILE no handle; -EIO
+ * the deliberate fault was not seen. */
+int zf_os_trap_open(zf_os_trap_catcher *catcher, int *handle);
+
+/* Stop it. A child of fork that inherited the handle abandons it like a ring's. */
+void zf_os_trap_close(int handle);
+
 /* ---------------------------------------------------------------------------- the whole process */
 
 /* A stretch of memory that the loader, not this library, has made. */

@@ -15,7 +15,7 @@
          : (fprintf(stderr, "%s:%d: misuse of os.h: %s\n", __FILE__, __LINE__, #condition),        \
             abort()))
 
-/* --------------------------------------------------------------------- what lies at an address */
+/* ---------------------------------------------------------------------- what lies at an address */
 
 int zf_os_where(uintptr_t address, struct zf_os_where *where)
 {

@@ -92,3 +92,16 @@ const char *zf_os_call_name(long number)
     (void)number;
     return NULL;
 }
+
+int zf_os_trap_open(zf_os_trap_catcher *catcher, int *handle)
+{
+    (void)catcher;
+    (void)handle;
+    return -EOPNOTSUPP;
+}
+
+void zf_os_trap_close(int handle)
+{
+    (void)handle;
+    must(false); /* none was opened */
+}
