@@ -39,6 +39,12 @@ struct arena_options {
     enum warmup_wish huge_pages; /* transparent huge pages; default WARMUP_OFF */
     enum warmup_wish lock;       /* keep the pages out of reach of reclaim; default WARMUP_PREFER */
     enum warmup_fork fork;       /* what a child of fork sees; default WARMUP_FORK_EXCLUDE */
+    enum arena_placement placement; /* which of the next say where; default `node` */
+    unsigned cpu;                   /* of ARENA_PLACE_CPU */
+    const unsigned *nodes;          /* of the placements over several nodes; read once */
+    const unsigned *weights; /* of ARENA_WEIGHTED_INTERLEAVE: 1 to 65,535 for each of `nodes`,
+                                     * of which there are then 64 at most; NULL: the kernel's own */
+    size_t nodes_count;      /* of `nodes`; a node named twice counts once, but for weights */
 };
 #define ARENA_OPTIONS(...)                                                                         \
     ((struct arena_options){.struct_size = sizeof(struct arena_options), __VA_ARGS__})
@@ -92,10 +98,12 @@ struct arena_statistics {
  * A refused wish is remembered and reported by arena_warmup; nothing is degraded in silence.
  *
  * Returns  0; -EINVAL `out` or `options` is NULL, the capacity is 0 or too large for an address
- *          space, the name is too long, or a field has an unknown value; -E2BIG `options` has a
+ *          space, the name is too long, a field has an unknown value, or a placement over
+ *          several nodes has none or a bad weight; -E2BIG `options` has a
  *          non-zero tail that this version does not know; -ENOMEM no address space, or the
- *          kernel's commit limit; -ENODEV the node does not exist. `*out` is NULL unless 0 is
- *          returned.
+ *          kernel's commit limit; -ENODEV a node does not exist or has no memory, or no node has
+ *          that CPU; -EPERM a required node is outside of this process's cpuset. `*out` is NULL unless 0
+ *          is returned.
  * Latency  cold: a few system calls
  * Threads  any
  * Since    0.1

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "arena/placement.h"
 #include "arena/registry.h"
 #include "base/arith.h"
 #include "base/options.h"
@@ -73,27 +74,32 @@ static int check_options(const struct arena_options *options)
     return 0;
 }
 
-static struct zf_warmup_wishes wishes_of(const struct arena_options *options)
+static struct zf_warmup_wishes wishes_of(const struct arena_options *options,
+                                         const struct zf_placement *placement)
 {
     struct zf_warmup_wishes wishes = {
         .bind = resolve(options->bind, WARMUP_PREFER),
         .huge_pages = resolve(options->huge_pages, WARMUP_OFF),
         .lock = resolve(options->lock, WARMUP_PREFER),
         .fork = options->fork,
-        .node = options->node - 1, /* ARENA_NODE_LOCAL becomes -1 */
+        .node = zf_placement_node(placement),
+        .placement = options->placement,
     };
     return wishes;
 }
 
 /* ------------------------------------------------------------------------------ create, destroy */
 
+/* `placement` may be NULL: the wishes' node alone. */
 static int create_region(struct zf_region *region, const struct zf_warmup_wishes *wishes,
-                         size_t capacity_bytes, const char *name)
+                         const struct zf_placement *placement, size_t capacity_bytes,
+                         const char *name)
 {
     size_t page_bytes = zf_os_page_bytes();
     struct zf_region_options options = {
         .alignment_bytes = page_bytes,
         .node = wishes->node,
+        .placement = placement,
         .bind = wishes->bind,
         .huge_pages = wishes->huge_pages,
         .fork = wishes->fork,
@@ -114,7 +120,7 @@ static int create_page(struct arena_page **out, const struct zf_warmup_wishes *w
     int error;
     small.huge_pages = WARMUP_OFF;
     small.bind = WARMUP_PREFER;
-    error = create_region(&region, &small, sizeof(struct arena_page), "zerofault");
+    error = create_region(&region, &small, NULL, sizeof(struct arena_page), "zerofault");
     if (error != 0)
         return error;
     *out = region.base;
@@ -130,7 +136,7 @@ static void destroy_page(struct arena_page *page)
 }
 
 static int fill_page(struct arena_page *page, const struct arena_options *options,
-                     const struct zf_warmup_wishes *wishes)
+                     const struct zf_warmup_wishes *wishes, const struct zf_placement *placement)
 {
     struct arena_control *control = &page->control;
     const char *name = options->name == NULL ? "arena" : options->name;
@@ -138,7 +144,8 @@ static int fill_page(struct arena_page *page, const struct arena_options *option
     memcpy(control->name, name, strlen(name) + 1);
     control->wishes = *wishes;
     control->wishes.name = control->name;
-    error = create_region(&control->region, wishes, options->capacity_bytes, control->name);
+    error =
+        create_region(&control->region, wishes, placement, options->capacity_bytes, control->name);
     if (error != 0)
         return error;
     page->head.begin = (uintptr_t)control->region.base;
@@ -161,6 +168,7 @@ static int fill_page(struct arena_page *page, const struct arena_options *option
 int arena_create(struct arena **out, const struct arena_options *options)
 {
     struct arena_options known;
+    struct zf_placement placement;
     struct zf_warmup_wishes wishes;
     struct arena_page *page;
     int error;
@@ -174,11 +182,14 @@ int arena_create(struct arena **out, const struct arena_options *options)
         error = check_options(&known);
     if (error != 0)
         return error;
-    wishes = wishes_of(&known);
+    error = zf_arena_placement(&known, &placement);
+    if (error != 0)
+        return error;
+    wishes = wishes_of(&known, &placement);
     error = create_page(&page, &wishes);
     if (error != 0)
         return error;
-    error = fill_page(page, &known, &wishes);
+    error = fill_page(page, &known, &wishes, &placement);
     if (error != 0) {
         destroy_page(page);
         return error;

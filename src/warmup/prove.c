@@ -69,11 +69,22 @@ int zf_warmup_check_counting(size_t page_bytes)
     return rc;
 }
 
+/* Bind what was required to be in place, now that it is. */
+static int bind(struct zf_warmup_run *run)
+{
+    if (run->wishes->bind != WARMUP_REQUIRE || run->region->bind_error != 0)
+        return 0;
+    return run->report->bind.error = zf_region_bind(run->region);
+}
+
 int zf_warmup_prove(struct zf_warmup_run *run)
 {
     int rc;
     ZF_ASSERT(run->report->method != WARMUP_METHOD_NONE);
     ZF_ASSERT(run->report->proven == 0);
+    rc = zf_warmup_place(run);
+    if (rc != 0)
+        return rc;
     /* A populate that does nothing faults nothing: where presence cannot be told, only a touch
      * can. */
     run->probe_by_touch =
@@ -82,6 +93,8 @@ int zf_warmup_prove(struct zf_warmup_run *run)
     /* The probe has mended what it found; it has to hold now. */
     if (rc == -EFAULT)
         rc = probe(run);
+    if (rc == 0 && bind(run) != 0)
+        return run->report->bind.error;
     run->report->proven = rc == 0 && run->counting_error == 0;
     run->report->populate.error = rc != 0 ? rc : run->counting_error;
     return rc;

@@ -85,6 +85,7 @@ static void begin_report(struct zf_warmup_run *run)
     report->page_bytes = region->page_bytes;
     report->huge_page_bytes = region->huge_page_bytes;
     report->node = wishes->node;
+    report->placement = wishes->placement;
     report->populate = ask(WARMUP_REQUIRE, size_bytes);
     report->bind = ask(wishes->bind, size_bytes);
     report->huge_pages =
@@ -96,8 +97,8 @@ static void begin_report(struct zf_warmup_run *run)
     report->name_item = ask(named ? WARMUP_PREFER : WARMUP_OFF, size_bytes);
     report->freeze = ask(WARMUP_PREFER, size_bytes);
     report->huge_pages.error = region->huge_error;
-    settle_at_creation(&report->bind, region->bind_error,
-                       zf_warmup_remedy_bind(region->bind_error));
+    report->bind.error = region->bind_error;
+    report->home_node = zf_placement_node(&region->placement);
     settle_at_creation(&report->fork, region->fork_error,
                        zf_warmup_remedy_fork(region->fork_error));
     if (named)
@@ -114,6 +115,11 @@ static void end_report(struct zf_warmup_run *run)
     if (zf_warmup_residency(run) != 0 && report->proven)
         run->residency.present_bytes = report->size_bytes;
     report->populate.granted_bytes = run->residency.present_bytes;
+    /* A warmup that came to its end has just counted. */
+    if ((report->result == 0 || zf_warmup_count_nodes(run) == 0) &&
+        report->bind.asked != WARMUP_OFF && run->region->bind_error == 0)
+        report->bind.granted_bytes = zf_min(run->in_place_bytes, report->bind.asked_bytes);
+    report->bind.remedy = zf_warmup_remedy_bind(report->bind.error);
     report->huge_pages.granted_bytes =
         zf_min(run->residency.huge_bytes, report->huge_pages.asked_bytes);
     /* Asking is slow, and once is enough when all of it was found locked. */

@@ -14,8 +14,9 @@ struct zf_warmup_wishes {
     enum warmup_wish huge_pages;
     enum warmup_wish lock;
     enum warmup_fork fork;
-    int node;         /* -1 local */
     const char *name; /* of the region, for the static probes; or NULL */
+    int node;         /* -1 local, or several */
+    enum arena_placement placement;
 };
 
 /* Make every page of the region resident, lock and freeze it as wished, and prove it. Fills all of

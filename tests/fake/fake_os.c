@@ -55,6 +55,7 @@ void fake_os_reset(void)
                                .lockable_bytes = SIZE_MAX,
                                .available_bytes = (size_t)64 << 30,
                                .nodes_count = 1,
+                               .node_room_bytes = SIZE_MAX / 2,
                                .failed = FAKE_CALL_COUNT};
 }
 
@@ -183,7 +184,8 @@ int zf_os_reserve(size_t size_bytes, size_t alignment, void **base)
     madvise(*base, size_bytes, MADV_NOHUGEPAGE);
     *range = (struct fake_range){.base = *base, .size_bytes = size_bytes, .node = -2};
     range->page_flags = calloc(size_bytes / PAGE, 1);
-    must(range->page_flags != NULL);
+    range->page_nodes = calloc(size_bytes / PAGE, 1);
+    must(range->page_flags != NULL && range->page_nodes != NULL);
     return 0;
 }
 
@@ -204,6 +206,7 @@ int zf_os_release(void *base, size_t size_bytes)
     must(range->base == base && range->size_bytes == size_bytes);
     earlier_faults += present_pages(range->base, range->size_bytes);
     free(range->page_flags);
+    free(range->page_nodes);
     memset(range, 0, sizeof *range);
     return munmap(base, size_bytes) == 0 ? 0 : -errno;
 }
@@ -219,6 +222,39 @@ int zf_os_name(void *base, size_t size_bytes, const char *name)
 
 /* ------------------------------------------------------------------------ residency and locking */
 
+size_t fake_os_node_bytes(int node)
+{
+    size_t bytes = 0;
+    for (size_t i = 0; i < RANGES_MAX; ++i)
+        for (size_t page = 0; page < ranges[i].committed_bytes / PAGE; ++page)
+            if (ranges[i].page_nodes[page] == node)
+                bytes += present_pages(ranges[i].base + page * PAGE, PAGE) * PAGE;
+    return bytes;
+}
+
+static bool node_has_room(int node)
+{
+    return node == fake_os.nodes_count - 1 ||
+           fake_os_node_bytes(node) + PAGE <= fake_os.node_room_bytes;
+}
+
+/* Where a page goes by its range's policy, or to the last node when that is full. */
+static int choose_node(const struct fake_range *range, size_t page)
+{
+    int node = range->node < 0 ? 0 : range->node;
+    if (fake_os.nodes_count == 1)
+        return 0;
+    if (range->node == -3) {
+        node = zf_node_set_next(&range->nodes, 0);
+        for (size_t turn = page % zf_node_set_count(&range->nodes);
+             turn != 0 && range->policy != ZF_OS_PREFER_MANY; --turn)
+            node = zf_node_set_next(&range->nodes, node + 1);
+    }
+    /* Here the real system would start to kill. */
+    must(range->node != -3 || range->policy != ZF_OS_BIND || node_has_room(node));
+    return node_has_room(node) ? node : fake_os.nodes_count - 1;
+}
+
 /* Touch each page for real, and back whole huge pages while there are any. */
 static void make_present(struct fake_range *range, unsigned char *base, size_t size_bytes)
 {
@@ -226,6 +262,9 @@ static void make_present(struct fake_range *range, unsigned char *base, size_t s
     for (size_t offset = 0; offset < size_bytes; offset += PAGE) {
         unsigned char *flags = &range->page_flags[first_page(range, base + offset)];
         bool fresh = !(present_pages(base + offset, PAGE) != 0);
+        if (fresh)
+            range->page_nodes[flags - range->page_flags] =
+                (unsigned char)choose_node(range, (size_t)(flags - range->page_flags));
         *(volatile unsigned char *)(base + offset) |= 0;
         if (!fresh || !range->huge_wished || huge_pages == 0 ||
             fake_os.huge_free_bytes < fake_os.huge_page_bytes ||
@@ -348,6 +387,68 @@ int zf_os_prefer_node(void *base, size_t size_bytes, int node)
     return 0;
 }
 
+int zf_os_place(void *base, size_t size_bytes, enum zf_os_policy policy,
+                const struct zf_node_set *nodes)
+{
+    struct fake_range *range = range_of(base, size_bytes, true);
+    int rc = enter(FAKE_PLACE);
+    must(zf_node_set_count(nodes) != 0);
+    if (rc != 0)
+        return rc;
+    if (zf_node_set_next(nodes, fake_os.nodes_count) >= 0)
+        return -ENODEV;
+    range->node = -3;
+    range->policy = policy;
+    range->nodes = *nodes;
+    return 0;
+}
+
+int zf_os_page_nodes(const void *base, size_t stride_bytes, size_t count, int *nodes)
+{
+    const struct fake_range *range = range_of(base, stride_bytes * count, true);
+    int rc = enter(FAKE_PAGE_NODES);
+    if (rc != 0)
+        return rc;
+    for (size_t i = 0; i < count; ++i) {
+        size_t page = first_page(range, base) + i * stride_bytes / PAGE;
+        bool absent = fake_os.absent_looks != 0;
+        fake_os.absent_looks -= absent;
+        nodes[i] = absent || present_pages(range->base + page * PAGE, PAGE) == 0
+                       ? -ENOENT
+                       : range->page_nodes[page];
+    }
+    return 0;
+}
+
+int zf_os_move_pages(void *base, size_t stride_bytes, size_t count, const int *nodes, int *results)
+{
+    struct fake_range *range = range_of(base, stride_bytes * count, true);
+    int rc = enter(FAKE_MOVE_PAGES);
+    if (rc != 0)
+        return rc;
+    for (size_t i = 0; i < count; ++i) {
+        size_t page = first_page(range, base) + i * stride_bytes / PAGE;
+        must(nodes[i] >= 0 && nodes[i] < fake_os.nodes_count);
+        results[i] =
+            range->page_nodes[page] == nodes[i] || node_has_room(nodes[i]) ? nodes[i] : -ENOMEM;
+        if (results[i] < 0)
+            return -ENOMEM;
+        for (size_t part = 0; part < stride_bytes / PAGE; ++part)
+            range->page_nodes[page + part] = (unsigned char)nodes[i];
+    }
+    return 0;
+}
+
+int zf_os_discard(void *base, size_t size_bytes)
+{
+    struct fake_range *range = range_of(base, size_bytes, true);
+    size_t first = first_page(range, base);
+    earlier_faults += present_pages(base, size_bytes);
+    for (size_t page = first; page < first + size_bytes / PAGE; ++page)
+        range->page_flags[page] &= (unsigned char)~PAGE_HUGE;
+    return madvise(base, size_bytes, MADV_DONTNEED) == 0 ? 0 : -errno;
+}
+
 static int collapse(struct fake_range *range, unsigned char *base, size_t size_bytes)
 {
     size_t huge_bytes = fake_os.huge_page_bytes;
@@ -426,6 +527,28 @@ uint32_t zf_os_thread_id(void)
     return 1;
 }
 
+#define NODE_FOLDER "/sys/devices/system/node/"
+
+/* Nodes in a row; CPU n on node n. */
+static ssize_t read_node_file(const char *name, char *text, size_t size_bytes)
+{
+    int last = fake_os.nodes_count - 1;
+    int node = 0, length = -1;
+    if (strcmp(name, "has_memory") == 0 || strcmp(name, "has_cpu") == 0 ||
+        strcmp(name, "online") == 0)
+        length = snprintf(text, size_bytes, "0-%d\n", last);
+    else if (sscanf(name, "node%d/", &node) == 1 && strstr(name, "/cpulist") != NULL)
+        length = snprintf(text, size_bytes, "%d\n", node);
+    else if (sscanf(name, "node%d/", &node) == 1 && strstr(name, "/meminfo") != NULL)
+        length = snprintf(text, size_bytes, "Node %d MemFree: %zu kB\n", node,
+                          (node == last ? fake_os.available_bytes
+                                        : fake_os.node_room_bytes - fake_os_node_bytes(node)) /
+                              1024);
+    if (length < 0)
+        return -ENOENT;
+    return (size_t)length < size_bytes ? length : -EFBIG;
+}
+
 ssize_t zf_os_read_file(const char *path, char *text, size_t size_bytes)
 {
     int rc = enter(FAKE_READ_FILE);
@@ -434,6 +557,8 @@ ssize_t zf_os_read_file(const char *path, char *text, size_t size_bytes)
     text[0] = '\0';
     if (rc != 0)
         return rc;
+    if (fake_os.nodes_count > 1 && strncmp(path, NODE_FOLDER, sizeof NODE_FOLDER - 1) == 0)
+        return read_node_file(path + sizeof NODE_FOLDER - 1, text, size_bytes);
     if (strcmp(path, "/proc/meminfo") != 0)
         return -ENOENT;
     length = snprintf(text, size_bytes, "MemAvailable: %zu kB\n", fake_os.available_bytes / 1024);
