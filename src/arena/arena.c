@@ -11,42 +11,19 @@
 #include <errno.h>
 #include <string.h>
 
+#include "arena/control.h"
 #include "arena/placement.h"
 #include "arena/registry.h"
 #include "base/arith.h"
 #include "base/options.h"
 #include "base/tripwire.h"
 #include "os/os.h"
-#include "region/region.h"
-#include "warmup/warmup.h"
 
 static_assert(sizeof(struct arena) == 64, "what the hot path touches fits one cache line");
 static_assert(sizeof(((struct warmup_report *)0)->name) == ARENA_NAME_MAX, "names fit the report");
 
 #define CAPACITY_BYTES_MAX                                                                         \
     (SIZE_MAX >> 2) /* beyond any address space; keeps sums from overflowing */
-
-struct arena_control {
-    struct zf_region region;         /* what is handed out */
-    struct zf_region control_region; /* where this struct and the head live */
-    struct zf_warmup_wishes wishes;  /* of the creation, defaults resolved */
-    struct zf_registry_entry *entry; /* for finding the arena by address */
-    struct zf_registry_facts facts;  /* what the registry was told last */
-    char name[ARENA_NAME_MAX];
-};
-
-/* What shares the control region's first page. */
-struct arena_page {
-    struct arena head;
-    struct arena_control control;
-};
-
-static bool arena_is_valid(const struct arena *arena)
-{
-    return arena->begin <= arena->next && arena->next <= arena->end && arena->peak <= arena->end &&
-           arena->control != NULL && arena->begin == (uintptr_t)arena->control->region.base &&
-           arena->end - arena->begin == arena->control->region.size_bytes;
-}
 
 /* ---------------------------------------------------------------------------- options to wishes */
 
@@ -194,7 +171,7 @@ int arena_create(struct arena **out, const struct arena_options *options)
         destroy_page(page);
         return error;
     }
-    ZF_ASSERT(arena_is_valid(&page->head));
+    ZF_ASSERT(zf_arena_is_valid(&page->head));
     *out = &page->head;
     return 0;
 }
@@ -204,7 +181,7 @@ void arena_destroy(struct arena *arena)
     struct arena_control *control;
     if (arena == NULL)
         return;
-    ZF_ASSERT(arena_is_valid(arena));
+    ZF_ASSERT(zf_arena_is_valid(arena));
     control = arena->control;
     zf_registry_remove(control->entry);
     zf_region_destroy(&control->region);
@@ -240,8 +217,8 @@ static void tell_warmed(struct arena_control *control, struct zf_os_forks forks,
     zf_registry_tell(control->entry, facts);
 }
 
-static int warm(struct arena_control *control, const struct warmup_options *options,
-                struct warmup_report *report)
+int zf_arena_warm(struct arena_control *control, const struct warmup_options *options,
+                  struct warmup_report *report)
 {
     struct zf_os_forks forks = zf_os_forks();
     int error = zf_warmup_region(&control->region, &control->wishes, options, report);
@@ -266,11 +243,11 @@ int arena_warmup(struct arena *arena, const struct warmup_options *options,
         return error;
     if (zf_tripwire_armed())
         return -EBUSY;
-    ZF_ASSERT(arena_is_valid(arena));
-    error = warm(arena->control, &known_options, &known_report);
+    ZF_ASSERT(zf_arena_is_valid(arena));
+    error = zf_arena_warm(arena->control, &known_options, &known_report);
     if (report != NULL)
         zf_result_give(report, &known_report, sizeof known_report);
-    ZF_ASSERT(arena_is_valid(arena));
+    ZF_ASSERT(zf_arena_is_valid(arena));
     return error;
 }
 
@@ -289,7 +266,7 @@ int arena_stats(const struct arena *arena, struct arena_statistics *stats)
     struct arena_statistics known = ARENA_STATISTICS_INIT;
     if (arena == NULL || zf_result_check(stats) != 0)
         return -EINVAL;
-    ZF_ASSERT(arena_is_valid(arena));
+    ZF_ASSERT(zf_arena_is_valid(arena));
     known.capacity_bytes = arena->end - arena->begin;
     known.used_bytes = arena->next - arena->begin;
     known.peak_bytes = zf_max(arena->peak, arena->next) - arena->begin;
@@ -301,6 +278,6 @@ int arena_stats(const struct arena *arena, struct arena_statistics *stats)
 
 const char *arena_name(const struct arena *arena)
 {
-    ZF_ASSERT(arena_is_valid(arena));
+    ZF_ASSERT(zf_arena_is_valid(arena));
     return arena->control->name;
 }

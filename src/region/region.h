@@ -26,6 +26,12 @@ struct zf_region_options {
     const char *name; /* for the system's tools; copied there */
 };
 
+/* What the last warmup that came to its end found, for telling drift. */
+struct zf_region_granted {
+    size_t huge_bytes;
+    size_t misplaced_bytes;
+};
+
 struct zf_region {
     void *base;
     size_t size_bytes; /* whole pages */
@@ -34,7 +40,8 @@ struct zf_region {
     bool huge_wished;       /* huge pages were advised before the first touch */
     bool locked;            /* the last warmup locked all of it */
     bool named;             /* a name was asked for */
-    bool bound;             /* to the nodes of its placement alone, not merely preferring them */
+    struct zf_region_granted granted;
+    bool bound; /* to the nodes of its placement alone, not merely preferring them */
     struct zf_placement placement; /* where its pages belong */
     size_t stripe_bytes;           /* unit of weights: whole pages, as huge as wished */
     int bind_error;                /* 0 or -errno, of each wish that was tried at creation */

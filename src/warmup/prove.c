@@ -41,7 +41,7 @@ static int check_present(struct zf_warmup_run *run)
     return run->residency.present_bytes == run->region->size_bytes ? 0 : -EFAULT;
 }
 
-static int probe(struct zf_warmup_run *run)
+int zf_warmup_probe(struct zf_warmup_run *run)
 {
     int rc;
     run->report->proof_faults = 0;
@@ -89,10 +89,10 @@ int zf_warmup_prove(struct zf_warmup_run *run)
      * can. */
     run->probe_by_touch =
         run->report->method != WARMUP_METHOD_POPULATE_WRITE || zf_warmup_residency(run) != 0;
-    rc = probe(run);
+    rc = zf_warmup_probe(run);
     /* The probe has mended what it found; it has to hold now. */
     if (rc == -EFAULT)
-        rc = probe(run);
+        rc = zf_warmup_probe(run);
     if (rc == 0 && bind(run) != 0)
         return run->report->bind.error;
     run->report->proven = rc == 0 && run->counting_error == 0;

@@ -59,6 +59,15 @@ int zf_warmup_count_nodes(struct zf_warmup_run *run);
  * 0, or what the warmup fails with. */
 int zf_warmup_place(struct zf_warmup_run *run);
 
+/* Write to every page and count what still faulted into report->proof_faults. 0; -EFAULT some did,
+ * or are not present; -EOPNOTSUPP or another refusal of populate. */
+int zf_warmup_probe(struct zf_warmup_run *run);
+
+/* Set up a run and what its report says before anything was tried. */
+void zf_warmup_begin(struct zf_warmup_run *run, const char *root, struct zf_region *region,
+                     const struct zf_warmup_wishes *wishes, const struct warmup_options *options,
+                     struct warmup_report *report);
+
 /* Whether this system counts a thread's faults, tried by one. 0; -EOPNOTSUPP it does not; -ENOMEM
  * no page to try with. */
 int zf_warmup_check_counting(size_t page_bytes);

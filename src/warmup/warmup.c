@@ -106,6 +106,19 @@ static void begin_report(struct zf_warmup_run *run)
                            region->name_error == 0 ? NULL : "Give the arena a shorter name.");
 }
 
+void zf_warmup_begin(struct zf_warmup_run *run, const char *root, struct zf_region *region,
+                     const struct zf_warmup_wishes *wishes, const struct warmup_options *options,
+                     struct warmup_report *report)
+{
+    *run = (struct zf_warmup_run){.root = root,
+                                  .region = region,
+                                  .wishes = wishes,
+                                  .options = options,
+                                  .report = report,
+                                  .chunk_bytes = choose_chunk(region, options->chunk_bytes)};
+    begin_report(run);
+}
+
 /* What is so at the end, whatever the steps have claimed. */
 static void end_report(struct zf_warmup_run *run)
 {
@@ -157,17 +170,12 @@ int zf_warmup_region_at(const char *root, struct zf_region *region,
                         const struct zf_warmup_wishes *wishes, const struct warmup_options *options,
                         struct warmup_report *report)
 {
-    struct zf_warmup_run run = {.root = root,
-                                .region = region,
-                                .wishes = wishes,
-                                .options = options,
-                                .report = report,
-                                .chunk_bytes = choose_chunk(region, options->chunk_bytes)};
+    struct zf_warmup_run run;
     struct zf_os_counters before, after;
     ZF_ASSERT(zf_region_is_valid(region));
     ZF_ASSERT(wishes->bind != WARMUP_DEFAULT && wishes->huge_pages != WARMUP_DEFAULT &&
               wishes->lock != WARMUP_DEFAULT);
-    begin_report(&run);
+    zf_warmup_begin(&run, root, region, wishes, options, report);
     run.counting_error = zf_warmup_check_counting(region->page_bytes);
     zf_os_counters(&before);
     report->result = run_phases(&run);
@@ -175,6 +183,9 @@ int zf_warmup_region_at(const char *root, struct zf_region *region,
     report->faults_minor = after.faults_minor - before.faults_minor;
     report->faults_major = after.faults_major - before.faults_major;
     end_report(&run);
+    if (report->result == 0)
+        region->granted =
+            (struct zf_region_granted){report->huge_pages.granted_bytes, report->misplaced_bytes};
     return report->result;
 }
 

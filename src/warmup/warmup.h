@@ -30,4 +30,10 @@ int zf_warmup_region_at(const char *root, struct zf_region *region,
                         const struct zf_warmup_wishes *wishes, const struct warmup_options *options,
                         struct warmup_report *report);
 
+/* Compare the region with what its last warmup granted. Changes nothing but, when `exact`, by
+ * writing to every page, and then mends what it finds. Returns 0, or -EFAULT when anything has
+ * drifted; the items of the report tell what. */
+int zf_warmup_verify_region(struct zf_region *region, const struct zf_warmup_wishes *wishes,
+                            bool exact, struct warmup_report *report);
+
 #endif
