@@ -179,7 +179,7 @@ int arena_create(struct arena **out, const struct arena_options *options)
 void arena_destroy(struct arena *arena)
 {
     struct arena_control *control;
-    if (arena == NULL)
+    if (arena == NULL || zf_arena_is_carved(arena))
         return;
     ZF_ASSERT(zf_arena_is_valid(arena));
     control = arena->control;
@@ -236,7 +236,8 @@ int arena_warmup(struct arena *arena, const struct warmup_options *options,
     struct warmup_options known_options;
     struct warmup_report known_report;
     int error;
-    if (arena == NULL || (report != NULL && zf_result_check(report) != 0))
+    if (arena == NULL || zf_arena_is_carved(arena) ||
+        (report != NULL && zf_result_check(report) != 0))
         return -EINVAL;
     error = zf_options_take(&known_options, sizeof known_options, options);
     if (error != 0)
@@ -270,7 +271,7 @@ int arena_stats(const struct arena *arena, struct arena_statistics *stats)
     known.capacity_bytes = arena->end - arena->begin;
     known.used_bytes = arena->next - arena->begin;
     known.peak_bytes = zf_max(arena->peak, arena->next) - arena->begin;
-    known.warm_bytes = arena->control->facts.warm_bytes;
+    known.warm_bytes = zf_min(arena->control->facts.warm_bytes, known.capacity_bytes);
     known.refused_count = arena->refused_count;
     zf_result_give(stats, &known, sizeof known);
     return 0;

@@ -25,11 +25,23 @@ struct arena_page {
     struct arena_control control;
 };
 
+/* In an arena's first reserved word: it was carved from another and shares its control block. */
+#define ZF_ARENA_CARVED 1
+
+static inline bool zf_arena_is_carved(const struct arena *arena)
+{
+    return arena->reserved[0] == ZF_ARENA_CARVED;
+}
+
 static inline bool zf_arena_is_valid(const struct arena *arena)
 {
-    return arena->begin <= arena->next && arena->next <= arena->end && arena->peak <= arena->end &&
-           arena->control != NULL && arena->begin == (uintptr_t)arena->control->region.base &&
-           arena->end - arena->begin == arena->control->region.size_bytes;
+    uintptr_t base = (uintptr_t)arena->control->region.base;
+    size_t size_bytes = arena->control->region.size_bytes;
+    if (arena->begin > arena->next || arena->next > arena->end || arena->peak > arena->end)
+        return false;
+    if (zf_arena_is_carved(arena))
+        return arena->begin > base && arena->end <= base + size_bytes;
+    return arena->begin == base && arena->end - arena->begin == size_bytes;
 }
 
 /* Warm up both regions; fills all of the report. Returns what arena_warmup documents. */

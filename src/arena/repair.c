@@ -17,7 +17,8 @@
 
 static int check_call(const struct arena *arena, const struct warmup_report *report)
 {
-    if (arena == NULL || (report != NULL && zf_result_check(report) != 0))
+    if (arena == NULL || zf_arena_is_carved(arena) ||
+        (report != NULL && zf_result_check(report) != 0))
         return -EINVAL;
     return zf_tripwire_armed() ? -EBUSY : 0;
 }

@@ -116,6 +116,41 @@ int zf_node_of_cpu(const char *root, unsigned cpu)
     return -ENODEV;
 }
 
+/* Enter one node's CPUs; one more than the highest. */
+static size_t enter_cpus(const char *root, int node, int16_t *nodes, size_t cpus_max)
+{
+    char path[64];
+    char text[LIST_BYTES];
+    const char *list = text;
+    unsigned first, last;
+    size_t count = 0;
+    (void)snprintf(path, sizeof path, NODE_FOLDER "node%d/cpulist", node);
+    if (!read_text(root, path, text))
+        return 0;
+    while (zf_list_next(&list, &first, &last))
+        for (size_t cpu = first; cpu <= last && cpu < cpus_max; ++cpu) {
+            nodes[cpu] = (int16_t)node;
+            count = cpu + 1;
+        }
+    return count;
+}
+
+size_t zf_nodes_of_cpus(const char *root, int16_t *nodes, size_t cpus_max)
+{
+    struct zf_node_set set;
+    size_t count = 0;
+    ZF_ASSERT(nodes != NULL && cpus_max != 0);
+    for (size_t cpu = 0; cpu < cpus_max; ++cpu)
+        nodes[cpu] = -1;
+    if (zf_nodes_with_cpus(root, &set) != 0)
+        return 0;
+    for (int node = zf_node_set_next(&set, 0); node >= 0; node = zf_node_set_next(&set, node + 1)) {
+        size_t end = enter_cpus(root, node, nodes, cpus_max);
+        count = end > count ? end : count;
+    }
+    return count;
+}
+
 /* Distances stand in the order of the nodes that are online. */
 int zf_node_nearest(const char *root, int node, const struct zf_node_set *candidates)
 {

@@ -9,6 +9,7 @@
 #define ZF_MACHINE_NODES_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/node_set.h"
 
@@ -26,6 +27,10 @@ int zf_nodes_with_cpus(const char *root, struct zf_node_set *nodes);
 /* The node of a CPU, with memory or not. -ENODEV no node has that CPU; -EOPNOTSUPP the system
  * shows no nodes. */
 int zf_node_of_cpu(const char *root, unsigned cpu);
+
+/* The node of each CPU below `cpus_max`, -1 where there is none. Returns one more than the highest
+ * CPU of a node, 0 when the system shows no nodes. */
+size_t zf_nodes_of_cpus(const char *root, int16_t *nodes, size_t cpus_max);
 
 /* Of `candidates`, not empty, the one at the least distance from `node`; the lowest of several. */
 int zf_node_nearest(const char *root, int node, const struct zf_node_set *candidates);
