@@ -98,12 +98,11 @@ struct arena_statistics {
  * A refused wish is remembered and reported by arena_warmup; nothing is degraded in silence.
  *
  * Returns  0; -EINVAL `out` or `options` is NULL, the capacity is 0 or too large for an address
- *          space, the name is too long, a field has an unknown value, or a placement over
- *          several nodes has none or a bad weight; -E2BIG `options` has a
- *          non-zero tail that this version does not know; -ENOMEM no address space, or the
- *          kernel's commit limit; -ENODEV a node does not exist or has no memory, or no node has
- *          that CPU; -EPERM a required node is outside of this process's cpuset. `*out` is NULL unless 0
- *          is returned.
+ *          space, the name is too long, a field has an unknown value, or a placement over several
+ *          nodes has none or a bad weight; -E2BIG `options` has a non-zero tail that this version
+ *          does not know; -ENOMEM no address space, or the kernel's commit limit; -ENODEV a node
+ *          does not exist or has no memory, or no node has that CPU; -EPERM a required node is
+ *          outside of this process's cpuset. `*out` is NULL unless 0 is returned.
  * Latency  cold: a few system calls
  * Threads  any
  * Since    0.1
@@ -197,18 +196,18 @@ ZEROFAULT_API int arena_rewarm(struct arena *arena, const struct warmup_options 
 /**
  * Move a live arena to another node, and prove it there.
  *
- * The pages are moved, content, addresses and locks kept; a thread that touches one at that moment
- * waits. From then on the arena belongs to that node alone, whatever its placement was; one that
- * was created without `bind` is bound as by WARMUP_PREFER. When the node is too small, what has
- * moved goes back and the arena belongs where it did.
+ * The pages are moved, content, addresses and locks kept; a thread that touches one at that
+ * moment waits. From then on the arena belongs to that node alone, whatever its placement was;
+ * one that was created without `bind` is bound as by WARMUP_PREFER. When the node is too small,
+ * what has moved goes back and the arena belongs where it did.
  *
  * `node` is a number, not ARENA_NODE(number).
  *
- * Returns  0; -ENOMEM the node has too little (the report has the numbers); -ENODEV no such node, or
- *          it has no memory; -EPERM the node is outside of this process's cpuset, or moving is
+ * Returns  0; -ENOMEM the node has too little (the report has the numbers); -ENODEV no such node,
+ *          or it has no memory; -EPERM the node is outside of this process's cpuset, or moving is
  *          not allowed here; -EOPNOTSUPP the kernel cannot move pages; -EINVAL the arena is NULL,
- *          the node negative, or the size of `report` unknown; -EBUSY a hot section is open on this
- *          thread; -EFAULT the proof failed
+ *          the node negative, or the size of `report` unknown; -EBUSY a hot section is open on
+ *          this thread; -EFAULT the proof failed
  * Latency  cold: a few microseconds per page
  * Threads  no other call on this arena may run meanwhile; its memory may be in use
  * Since    0.1

@@ -146,7 +146,8 @@ ZEROFAULT_API size_t arena_group_parts_count(const struct arena_group *group);
 ZEROFAULT_API struct arena_group_part *arena_group_at(const struct arena_group *group,
                                                       size_t number);
 
-/* --------------------------------------------------------------------------------------- carving */
+/* --------------------------------------------------------------------------------------- carving
+ * */
 
 /**
  * Count a request that cannot be met and answer NULL; arena_group_carve ends here.

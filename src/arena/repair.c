@@ -1,9 +1,10 @@
 /*
  * Verify, rewarm, move: what is done to an arena that is in use.
  *
- * Repairing is warming up again, since each step of a warmup looks before it acts. Moving is warming
- * up with another placement, required for the moment, so that a node that is too small is an error;
- * what has moved by then goes back the same way. The control page goes where the arena goes.
+ * Repairing is warming up again, since each step of a warmup looks before it acts. Moving is
+ * warming up with another placement, required for the moment, so that a node that is too small is
+ * an error; what has moved by then goes back the same way. The control page goes where the arena
+ * goes.
  */
 #include <zerofault/arena.h>
 

@@ -183,7 +183,8 @@ int zf_warmup_count_nodes(struct zf_warmup_run *run)
     return walk(run, count_some);
 }
 
-/* --------------------------------------------------------------------------------------- placing */
+/* --------------------------------------------------------------------------------------- placing
+ * */
 
 /* The first node of the placement that has less than what belongs on it. */
 static int short_node(const struct zf_warmup_run *run, size_t *needed_bytes, size_t *free_bytes)

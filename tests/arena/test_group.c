@@ -234,7 +234,8 @@ static void carving_a_warm_part_takes_no_fault(void **state)
     arena_group_destroy(group);
 }
 
-/* ------------------------------------------------------------------------------------------ mine */
+/* ------------------------------------------------------------------------------------------ mine
+ * */
 
 static void mine_is_the_part_that_was_set_for_the_cpu(void **state)
 {

@@ -158,7 +158,8 @@ static void every_placement_over_one_node_is_in_place(void **state)
     }
 }
 
-/* --------------------------------------------------------------------------------- several nodes */
+/* --------------------------------------------------------------------------------- several nodes
+ * */
 
 static void each_node_gets_all_pages_of_an_arena_that_requires_it(void **state)
 {
@@ -312,7 +313,8 @@ static void many_preferred_nodes_take_what_they_can_hold(void **state)
     arena_destroy(arena);
 }
 
-/* -------------------------------------------------------------------------------- too small nodes */
+/* -------------------------------------------------------------------------------- too small
+ * nodes */
 
 /* A child that holds memory on the first node and must survive all of this. */
 static pid_t start_bystander(void)
