@@ -7,6 +7,7 @@
  * Misuse of the contract aborts at once, in every build.
  */
 #include "fake/fake_os.h"
+#include "fake/fake_range.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -19,15 +20,13 @@
 #include "base/sanitize.h"
 #include "os/os.h"
 
-#define PAGE ((size_t)4096)
-#define RANGES_MAX 64
 #define RECORDS 64 /* that a ring keeps */
 
 enum { PAGE_LOCKED = 1, PAGE_HUGE = 2 };
 
 struct fake_os fake_os;
 
-static struct fake_range ranges[RANGES_MAX];
+struct fake_range fake_ranges[RANGES_MAX];
 static uint64_t earlier_faults; /* of ranges that are gone, and those made up */
 static struct zf_os_fault records[RECORDS];
 static uint64_t *ring_head; /* in the ring's control page; one ring at a time */
@@ -35,19 +34,13 @@ static size_t rings_count;
 static void (*exit_call)(void *context);
 static void *exit_context;
 
-#define must(condition)                                                                            \
-    ((condition)                                                                                   \
-         ? (void)0                                                                                 \
-         : (fprintf(stderr, "%s:%d: misuse of os.h: %s\n", __FILE__, __LINE__, #condition),        \
-            abort()))
-
 /* ------------------------------------------------------------------------------- knobs, queries */
 
 void fake_os_reset(void)
 {
     for (size_t i = 0; i < RANGES_MAX; ++i)
-        if (ranges[i].base != NULL)
-            must(zf_os_release(ranges[i].base, ranges[i].size_bytes) == 0);
+        if (fake_ranges[i].base != NULL)
+            must(zf_os_release(fake_ranges[i].base, fake_ranges[i].size_bytes) == 0);
     rings_count = 0;
     exit_call = NULL;
     fake_os = (struct fake_os){.huge_page_bytes = 512 * PAGE,
@@ -80,7 +73,7 @@ size_t fake_os_ranges_count(void)
 {
     size_t count = 0;
     for (size_t i = 0; i < RANGES_MAX; ++i)
-        count += ranges[i].base != NULL;
+        count += fake_ranges[i].base != NULL;
     return count;
 }
 
@@ -97,8 +90,9 @@ size_t fake_os_locked_bytes(void)
 {
     size_t bytes = 0;
     for (size_t i = 0; i < RANGES_MAX; ++i)
-        if (ranges[i].base != NULL)
-            bytes += flagged_bytes(&ranges[i], 0, ranges[i].size_bytes / PAGE, PAGE_LOCKED);
+        if (fake_ranges[i].base != NULL)
+            bytes +=
+                flagged_bytes(&fake_ranges[i], 0, fake_ranges[i].size_bytes / PAGE, PAGE_LOCKED);
     return bytes;
 }
 
@@ -106,14 +100,14 @@ const struct fake_range *fake_os_range(const void *address)
 {
     const unsigned char *byte = address;
     for (size_t i = 0; i < RANGES_MAX; ++i)
-        if (ranges[i].base != NULL && byte >= ranges[i].base &&
-            byte < ranges[i].base + ranges[i].size_bytes)
-            return &ranges[i];
+        if (fake_ranges[i].base != NULL && byte >= fake_ranges[i].base &&
+            byte < fake_ranges[i].base + fake_ranges[i].size_bytes)
+            return &fake_ranges[i];
     return NULL;
 }
 
 /* The range that holds all of this, for a call that needs it committed or not. */
-static struct fake_range *range_of(const void *base, size_t size_bytes, bool committed)
+struct fake_range *fake_range_of(const void *base, size_t size_bytes, bool committed)
 {
     struct fake_range *range = (struct fake_range *)fake_os_range(base);
     size_t offset;
@@ -125,13 +119,13 @@ static struct fake_range *range_of(const void *base, size_t size_bytes, bool com
     return range;
 }
 
-static size_t first_page(const struct fake_range *range, const void *base)
+size_t fake_first_page(const struct fake_range *range, const void *base)
 {
     return (size_t)((const unsigned char *)base - range->base) / PAGE;
 }
 
 /* Of a range's pages, those that something has touched or populated. */
-static size_t present_pages(const unsigned char *base, size_t size_bytes)
+size_t fake_present_pages(const unsigned char *base, size_t size_bytes)
 {
     unsigned char resident[1024];
     size_t count = 0;
@@ -161,7 +155,7 @@ size_t zf_os_huge_page_bytes(void)
 
 int zf_os_reserve(size_t size_bytes, size_t alignment, void **base)
 {
-    struct fake_range *range = ranges;
+    struct fake_range *range = fake_ranges;
     size_t total_bytes = size_bytes + alignment;
     unsigned char *start;
     int rc = enter(FAKE_RESERVE);
@@ -171,7 +165,7 @@ int zf_os_reserve(size_t size_bytes, size_t alignment, void **base)
     if (rc != 0)
         return rc;
     while (range->base != NULL)
-        must(++range < ranges + RANGES_MAX);
+        must(++range < fake_ranges + RANGES_MAX);
     start = total_bytes < size_bytes
                 ? MAP_FAILED
                 : mmap(NULL, total_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -191,7 +185,7 @@ int zf_os_reserve(size_t size_bytes, size_t alignment, void **base)
 
 int zf_os_commit(void *base, size_t size_bytes)
 {
-    struct fake_range *range = range_of(base, size_bytes, false);
+    struct fake_range *range = fake_range_of(base, size_bytes, false);
     int rc = enter(FAKE_COMMIT);
     if (rc != 0)
         return rc;
@@ -202,9 +196,9 @@ int zf_os_commit(void *base, size_t size_bytes)
 
 int zf_os_release(void *base, size_t size_bytes)
 {
-    struct fake_range *range = range_of(base, size_bytes, false);
+    struct fake_range *range = fake_range_of(base, size_bytes, false);
     must(range->base == base && range->size_bytes == size_bytes);
-    earlier_faults += present_pages(range->base, range->size_bytes);
+    earlier_faults += fake_present_pages(range->base, range->size_bytes);
     free(range->page_flags);
     free(range->page_nodes);
     memset(range, 0, sizeof *range);
@@ -213,7 +207,7 @@ int zf_os_release(void *base, size_t size_bytes)
 
 int zf_os_name(void *base, size_t size_bytes, const char *name)
 {
-    struct fake_range *range = range_of(base, size_bytes, true);
+    struct fake_range *range = fake_range_of(base, size_bytes, true);
     int rc = enter(FAKE_NAME);
     if (rc == 0)
         snprintf(range->name, sizeof range->name, "%s", name);
@@ -222,49 +216,16 @@ int zf_os_name(void *base, size_t size_bytes, const char *name)
 
 /* ------------------------------------------------------------------------ residency and locking */
 
-size_t fake_os_node_bytes(int node)
-{
-    size_t bytes = 0;
-    for (size_t i = 0; i < RANGES_MAX; ++i)
-        for (size_t page = 0; page < ranges[i].committed_bytes / PAGE; ++page)
-            if (ranges[i].page_nodes[page] == node)
-                bytes += present_pages(ranges[i].base + page * PAGE, PAGE) * PAGE;
-    return bytes;
-}
-
-static bool node_has_room(int node)
-{
-    return node == fake_os.nodes_count - 1 ||
-           fake_os_node_bytes(node) + PAGE <= fake_os.node_room_bytes;
-}
-
-/* Where a page goes by its range's policy, or to the last node when that is full. */
-static int choose_node(const struct fake_range *range, size_t page)
-{
-    int node = range->node < 0 ? 0 : range->node;
-    if (fake_os.nodes_count == 1)
-        return 0;
-    if (range->node == -3) {
-        node = zf_node_set_next(&range->nodes, 0);
-        for (size_t turn = page % zf_node_set_count(&range->nodes);
-             turn != 0 && range->policy != ZF_OS_PREFER_MANY; --turn)
-            node = zf_node_set_next(&range->nodes, node + 1);
-    }
-    /* Here the real system would start to kill. */
-    must(range->node != -3 || range->policy != ZF_OS_BIND || node_has_room(node));
-    return node_has_room(node) ? node : fake_os.nodes_count - 1;
-}
-
 /* Touch each page for real, and back whole huge pages while there are any. */
 static void make_present(struct fake_range *range, unsigned char *base, size_t size_bytes)
 {
     size_t huge_pages = fake_os.huge_page_bytes / PAGE;
     for (size_t offset = 0; offset < size_bytes; offset += PAGE) {
-        unsigned char *flags = &range->page_flags[first_page(range, base + offset)];
-        bool fresh = !(present_pages(base + offset, PAGE) != 0);
+        unsigned char *flags = &range->page_flags[fake_first_page(range, base + offset)];
+        bool fresh = !(fake_present_pages(base + offset, PAGE) != 0);
         if (fresh)
             range->page_nodes[flags - range->page_flags] =
-                (unsigned char)choose_node(range, (size_t)(flags - range->page_flags));
+                (unsigned char)fake_choose_node(range, (size_t)(flags - range->page_flags));
         *(volatile unsigned char *)(base + offset) |= 0;
         if (!fresh || !range->huge_wished || huge_pages == 0 ||
             fake_os.huge_free_bytes < fake_os.huge_page_bytes ||
@@ -301,8 +262,8 @@ int zf_os_populate(void *base, size_t size_bytes)
         touch(base, size_bytes);
         return 0;
     }
-    range = range_of(base, size_bytes, true);
-    if (fake_os.stale_populates != 0 && present_pages(base, PAGE) != 0) {
+    range = fake_range_of(base, size_bytes, true);
+    if (fake_os.stale_populates != 0 && fake_present_pages(base, PAGE) != 0) {
         --fake_os.stale_populates;
         ++earlier_faults;
     }
@@ -315,7 +276,7 @@ int zf_os_populate_read(const void *base, size_t size_bytes)
     int rc = enter(FAKE_POPULATE_READ);
     if (rc != 0 || fake_os.populate_lies)
         return rc;
-    (void)range_of(base, size_bytes, true);
+    (void)fake_range_of(base, size_bytes, true);
     for (size_t offset = 0; offset < size_bytes; offset += PAGE)
         (void)*((const volatile unsigned char *)base + offset);
     return 0;
@@ -323,8 +284,8 @@ int zf_os_populate_read(const void *base, size_t size_bytes)
 
 int zf_os_lock(void *base, size_t size_bytes)
 {
-    struct fake_range *range = range_of(base, size_bytes, true);
-    size_t first = first_page(range, base);
+    struct fake_range *range = fake_range_of(base, size_bytes, true);
+    size_t first = fake_first_page(range, base);
     int rc = enter(FAKE_LOCK);
     if (rc != 0 || fake_os.lock_lies)
         return rc;
@@ -340,8 +301,8 @@ int zf_os_lock(void *base, size_t size_bytes)
 
 int zf_os_unlock(void *base, size_t size_bytes)
 {
-    struct fake_range *range = range_of(base, size_bytes, true);
-    size_t first = first_page(range, base);
+    struct fake_range *range = fake_range_of(base, size_bytes, true);
+    size_t first = fake_first_page(range, base);
     for (size_t page = first; page < first + size_bytes / PAGE; ++page)
         range->page_flags[page] &= (unsigned char)~PAGE_LOCKED;
     return 0;
@@ -349,101 +310,36 @@ int zf_os_unlock(void *base, size_t size_bytes)
 
 int zf_os_residency(const void *base, size_t size_bytes, struct zf_os_residency *residency)
 {
-    const struct fake_range *range = range_of(base, size_bytes, true);
+    const struct fake_range *range = fake_range_of(base, size_bytes, true);
     int rc = enter(FAKE_RESIDENCY);
     memset(residency, 0, sizeof *residency);
     if (rc != 0)
         return rc;
-    residency->present_bytes = present_pages(base, size_bytes) * PAGE;
+    residency->present_bytes = fake_present_pages(base, size_bytes) * PAGE;
     residency->huge_bytes =
-        flagged_bytes(range, first_page(range, base), size_bytes / PAGE, PAGE_HUGE);
+        flagged_bytes(range, fake_first_page(range, base), size_bytes / PAGE, PAGE_HUGE);
     residency->huge_known = true;
     return 0;
 }
 
 int zf_os_locked_bytes(const void *base, size_t size_bytes, size_t *locked_bytes)
 {
-    const struct fake_range *range = range_of(base, size_bytes, true);
+    const struct fake_range *range = fake_range_of(base, size_bytes, true);
     int rc = enter(FAKE_LOCKED_BYTES);
     *locked_bytes = 0;
     if (rc == 0)
         *locked_bytes =
-            flagged_bytes(range, first_page(range, base), size_bytes / PAGE, PAGE_LOCKED);
+            flagged_bytes(range, fake_first_page(range, base), size_bytes / PAGE, PAGE_LOCKED);
     return rc;
 }
 
 /* ---------------------------------------------------------------------------- placement, advice */
 
-int zf_os_prefer_node(void *base, size_t size_bytes, int node)
-{
-    struct fake_range *range = range_of(base, size_bytes, true);
-    int rc = enter(FAKE_PREFER_NODE);
-    must(node >= -1);
-    if (rc != 0)
-        return rc;
-    if (node >= fake_os.nodes_count)
-        return -ENODEV;
-    range->node = node;
-    return 0;
-}
-
-int zf_os_place(void *base, size_t size_bytes, enum zf_os_policy policy,
-                const struct zf_node_set *nodes)
-{
-    struct fake_range *range = range_of(base, size_bytes, true);
-    int rc = enter(FAKE_PLACE);
-    must(zf_node_set_count(nodes) != 0);
-    if (rc != 0)
-        return rc;
-    if (zf_node_set_next(nodes, fake_os.nodes_count) >= 0)
-        return -ENODEV;
-    range->node = -3;
-    range->policy = policy;
-    range->nodes = *nodes;
-    return 0;
-}
-
-int zf_os_page_nodes(const void *base, size_t stride_bytes, size_t count, int *nodes)
-{
-    const struct fake_range *range = range_of(base, stride_bytes * count, true);
-    int rc = enter(FAKE_PAGE_NODES);
-    if (rc != 0)
-        return rc;
-    for (size_t i = 0; i < count; ++i) {
-        size_t page = first_page(range, base) + i * stride_bytes / PAGE;
-        bool absent = fake_os.absent_looks != 0;
-        fake_os.absent_looks -= absent;
-        nodes[i] = absent || present_pages(range->base + page * PAGE, PAGE) == 0
-                       ? -ENOENT
-                       : range->page_nodes[page];
-    }
-    return 0;
-}
-
-int zf_os_move_pages(void *base, size_t stride_bytes, size_t count, const int *nodes, int *results)
-{
-    struct fake_range *range = range_of(base, stride_bytes * count, true);
-    int rc = enter(FAKE_MOVE_PAGES);
-    if (rc != 0)
-        return rc;
-    for (size_t i = 0; i < count; ++i) {
-        size_t page = first_page(range, base) + i * stride_bytes / PAGE;
-        must(nodes[i] >= 0 && nodes[i] < fake_os.nodes_count);
-        results[i] =
-            range->page_nodes[page] == nodes[i] || node_has_room(nodes[i]) ? nodes[i] : -ENOMEM;
-        if (results[i] < 0)
-            return -ENOMEM;
-        for (size_t part = 0; part < stride_bytes / PAGE; ++part)
-            range->page_nodes[page + part] = (unsigned char)nodes[i];
-    }
-    return 0;
-}
-
 int zf_os_discard(void *base, size_t size_bytes)
 {
-    struct fake_range *range = range_of(base, size_bytes, true);
-    size_t first = first_page(range, base);
-    earlier_faults += present_pages(base, size_bytes);
+    struct fake_range *range = fake_range_of(base, size_bytes, true);
+    size_t first = fake_first_page(range, base);
+    earlier_faults += fake_present_pages(base, size_bytes);
     for (size_t page = first; page < first + size_bytes / PAGE; ++page)
         range->page_flags[page] &= (unsigned char)~PAGE_HUGE;
     return madvise(base, size_bytes, MADV_DONTNEED) == 0 ? 0 : -errno;
@@ -457,7 +353,7 @@ static int collapse(struct fake_range *range, unsigned char *base, size_t size_b
     fake_os.huge_free_bytes += fake_os.huge_free_at_collapse_bytes;
     fake_os.huge_free_at_collapse_bytes = 0;
     for (size_t offset = 0; size_bytes - offset >= huge_bytes; offset += huge_bytes) {
-        unsigned char *flags = &range->page_flags[first_page(range, base + offset)];
+        unsigned char *flags = &range->page_flags[fake_first_page(range, base + offset)];
         if ((flags[0] & PAGE_HUGE) != 0)
             continue;
         if (fake_os.huge_free_bytes < huge_bytes) {
@@ -477,7 +373,7 @@ int zf_os_advise(void *base, size_t size_bytes, enum zf_os_advice advice)
         [ZF_OS_FORK_EXCLUDE] = FAKE_FORK_ADVICE, [ZF_OS_FORK_WIPE] = FAKE_FORK_ADVICE,
         [ZF_OS_HUGE_WISHED] = FAKE_HUGE_WISHED,  [ZF_OS_HUGE_COLLAPSE] = FAKE_HUGE_COLLAPSE,
         [ZF_OS_HUGE_FROZEN] = FAKE_HUGE_FROZEN,  [ZF_OS_NEVER_MERGE] = FAKE_NEVER_MERGE};
-    struct fake_range *range = range_of(base, size_bytes, true);
+    struct fake_range *range = fake_range_of(base, size_bytes, true);
     int rc = enter(calls[advice]);
     if (rc != 0)
         return rc;
@@ -511,8 +407,9 @@ void zf_os_counters(struct zf_os_counters *counters)
         return;
     counters->faults_minor = earlier_faults;
     for (size_t i = 0; i < RANGES_MAX; ++i)
-        if (ranges[i].base != NULL)
-            counters->faults_minor += present_pages(ranges[i].base, ranges[i].size_bytes);
+        if (fake_ranges[i].base != NULL)
+            counters->faults_minor +=
+                fake_present_pages(fake_ranges[i].base, fake_ranges[i].size_bytes);
 }
 
 uint64_t zf_os_clock_ns(void)
@@ -527,28 +424,6 @@ uint32_t zf_os_thread_id(void)
     return 1;
 }
 
-#define NODE_FOLDER "/sys/devices/system/node/"
-
-/* Nodes in a row; CPU n on node n. */
-static ssize_t read_node_file(const char *name, char *text, size_t size_bytes)
-{
-    int last = fake_os.nodes_count - 1;
-    int node = 0, length = -1;
-    if (strcmp(name, "has_memory") == 0 || strcmp(name, "has_cpu") == 0 ||
-        strcmp(name, "online") == 0)
-        length = snprintf(text, size_bytes, "0-%d\n", last);
-    else if (sscanf(name, "node%d/", &node) == 1 && strstr(name, "/cpulist") != NULL)
-        length = snprintf(text, size_bytes, "%d\n", node);
-    else if (sscanf(name, "node%d/", &node) == 1 && strstr(name, "/meminfo") != NULL)
-        length = snprintf(text, size_bytes, "Node %d MemFree: %zu kB\n", node,
-                          (node == last ? fake_os.available_bytes
-                                        : fake_os.node_room_bytes - fake_os_node_bytes(node)) /
-                              1024);
-    if (length < 0)
-        return -ENOENT;
-    return (size_t)length < size_bytes ? length : -EFBIG;
-}
-
 ssize_t zf_os_read_file(const char *path, char *text, size_t size_bytes)
 {
     int rc = enter(FAKE_READ_FILE);
@@ -557,8 +432,9 @@ ssize_t zf_os_read_file(const char *path, char *text, size_t size_bytes)
     text[0] = '\0';
     if (rc != 0)
         return rc;
-    if (fake_os.nodes_count > 1 && strncmp(path, NODE_FOLDER, sizeof NODE_FOLDER - 1) == 0)
-        return read_node_file(path + sizeof NODE_FOLDER - 1, text, size_bytes);
+    if (fake_os.nodes_count > 1 &&
+        strncmp(path, FAKE_NODE_FOLDER, sizeof FAKE_NODE_FOLDER - 1) == 0)
+        return fake_read_node_file(path + sizeof FAKE_NODE_FOLDER - 1, text, size_bytes);
     if (strcmp(path, "/proc/meminfo") != 0)
         return -ENOENT;
     length = snprintf(text, size_bytes, "MemAvailable: %zu kB\n", fake_os.available_bytes / 1024);
