@@ -39,6 +39,12 @@ struct arena_options {
     enum warmup_wish huge_pages; /* transparent huge pages; default WARMUP_OFF */
     enum warmup_wish lock;       /* keep the pages out of reach of reclaim; default WARMUP_PREFER */
     enum warmup_fork fork;       /* what a child of fork sees; default WARMUP_FORK_EXCLUDE */
+    enum arena_placement placement; /* which of the next say where; default `node` */
+    unsigned cpu;                   /* of ARENA_PLACE_CPU */
+    const unsigned *nodes;          /* of the placements over several nodes; read once */
+    const unsigned *weights; /* of ARENA_WEIGHTED_INTERLEAVE: 1 to 65,535 for each of `nodes`,
+                                     * of which there are then 64 at most; NULL: the kernel's own */
+    size_t nodes_count;      /* of `nodes`; a node named twice counts once, but for weights */
 };
 #define ARENA_OPTIONS(...)                                                                         \
     ((struct arena_options){.struct_size = sizeof(struct arena_options), __VA_ARGS__})
@@ -92,10 +98,11 @@ struct arena_statistics {
  * A refused wish is remembered and reported by arena_warmup; nothing is degraded in silence.
  *
  * Returns  0; -EINVAL `out` or `options` is NULL, the capacity is 0 or too large for an address
- *          space, the name is too long, or a field has an unknown value; -E2BIG `options` has a
- *          non-zero tail that this version does not know; -ENOMEM no address space, or the
- *          kernel's commit limit; -ENODEV the node does not exist. `*out` is NULL unless 0 is
- *          returned.
+ *          space, the name is too long, a field has an unknown value, or a placement over several
+ *          nodes has none or a bad weight; -E2BIG `options` has a non-zero tail that this version
+ *          does not know; -ENOMEM no address space, or the kernel's commit limit; -ENODEV a node
+ *          does not exist or has no memory, or no node has that CPU; -EPERM a required node is
+ *          outside of this process's cpuset. `*out` is NULL unless 0 is returned.
  * Latency  cold: a few system calls
  * Threads  any
  * Since    0.1
@@ -134,6 +141,78 @@ ZEROFAULT_API void arena_destroy(struct arena *arena);
  */
 ZEROFAULT_API int arena_warmup(struct arena *arena, const struct warmup_options *options,
                                struct warmup_report *report);
+
+/* ------------------------------------------------------------------------------- verify, repair */
+
+/* How hard arena_verify looks. */
+enum arena_verify_mode {
+    ARENA_VERIFY_CHEAP = 0, /* asks only: presence, huge pages, locks, nodes */
+    ARENA_VERIFY_EXACT      /* also writes to every page, without changing it, and counts faults */
+};
+
+/* How an arena is verified. Zero of every field is the default. */
+struct arena_verify_options {
+    size_t struct_size; /* filled by ARENA_VERIFY_OPTIONS */
+    enum arena_verify_mode mode;
+};
+#define ARENA_VERIFY_OPTIONS(...)                                                                  \
+    ((struct arena_verify_options){.struct_size = sizeof(struct arena_verify_options), __VA_ARGS__})
+
+/**
+ * Tell whether the arena is still as its last warmup left it.
+ *
+ * Something outside the arena may have undone the work: a fork, a migration, a split of huge pages,
+ * an munlock or madvise of somebody else. The items of the report that have less than the warmup
+ * was granted carry -EFAULT and a remedy. The cheap look changes nothing, but cannot see pages that
+ * are merely write-protected. The exact one finds those by writing, which also mends them: they
+ * count as found, in `proof_faults`.
+ *
+ * Returns  0; -EFAULT something has drifted, or the arena was never warm; -EINVAL the arena is
+ *          NULL, the size of `options` or `report` is unknown, or the mode is; -E2BIG `options` has
+ *          a non-zero tail that this version does not know; -EBUSY a hot section is open on this
+ *          thread
+ * Latency  cold: cheap a few system calls per MiB, exact a few per chunk and whatever faults
+ * Threads  cheap: any, and the arena may be in use; exact: likewise, but its faults may be counted
+ *          by neither
+ * Since    0.1
+ */
+ZEROFAULT_API int arena_verify(struct arena *arena, const struct arena_verify_options *options,
+                               struct warmup_report *report);
+
+/**
+ * Repair what has drifted: populate, collapse, lock and place again as wished, then prove.
+ *
+ * The same work as arena_warmup, which is idempotent; what is as it should be costs only looking
+ * at. Content is kept.
+ *
+ * Returns  as arena_warmup
+ * Latency  cold: one fault per page that was lost, a few system calls per chunk
+ * Threads  no other call on this arena may run meanwhile
+ * Since    0.1
+ */
+ZEROFAULT_API int arena_rewarm(struct arena *arena, const struct warmup_options *options,
+                               struct warmup_report *report);
+
+/**
+ * Move a live arena to another node, and prove it there.
+ *
+ * The pages are moved, content, addresses and locks kept; a thread that touches one at that
+ * moment waits. From then on the arena belongs to that node alone, whatever its placement was;
+ * one that was created without `bind` is bound as by WARMUP_PREFER. When the node is too small,
+ * what has moved goes back and the arena belongs where it did.
+ *
+ * `node` is a number, not ARENA_NODE(number).
+ *
+ * Returns  0; -ENOMEM the node has too little (the report has the numbers); -ENODEV no such node,
+ *          or it has no memory; -EPERM the node is outside of this process's cpuset, or moving is
+ *          not allowed here; -EOPNOTSUPP the kernel cannot move pages; -EINVAL the arena is NULL,
+ *          the node negative, or the size of `report` unknown; -EBUSY a hot section is open on
+ *          this thread; -EFAULT the proof failed
+ * Latency  cold: a few microseconds per page
+ * Threads  no other call on this arena may run meanwhile; its memory may be in use
+ * Since    0.1
+ */
+ZEROFAULT_API int arena_move(struct arena *arena, int node, struct warmup_report *report);
 
 /* -------------------------------------------------------------------------------------- refusal */
 

@@ -56,6 +56,16 @@ enum warmup_limit {
     WARMUP_LIMIT_NODE     /* free memory of the NUMA node */
 };
 
+/* Nodes that a report can tell apart; pages on further ones are counted as misplaced or not, but
+ * not listed. */
+#define WARMUP_NODES_MAX 64
+
+/* Pages on one NUMA node. */
+struct warmup_node {
+    int node;
+    size_t resident_bytes;
+};
+
 /* What a warmup did. Initialise with WARMUP_REPORT_INIT. */
 struct warmup_report {
     size_t struct_size;     /* filled by WARMUP_REPORT_INIT */
@@ -73,7 +83,7 @@ struct warmup_report {
     int fallback_error;        /* why not the method before it: 0 or -errno */
     struct warmup_item
         populate;            /* always required; granted is what the page map shows as present */
-    struct warmup_item bind; /* the explicit memory policy */
+    struct warmup_item bind; /* placement; granted is what move_pages found where it belongs */
     struct warmup_item huge_pages;
     struct warmup_item lock;
     struct warmup_item fork;      /* exclusion from fork, or wipe */
@@ -86,6 +96,12 @@ struct warmup_report {
     uint64_t proof_faults; /* pages that the second populate still had to fault in; 0 when proven */
     int proven; /* 1: the second populate found nothing to do, and faults are counted here */
     uint64_t spent_ns[WARMUP_PHASE_COUNT]; /* per step */
+
+    enum arena_placement placement; /* asked for */
+    int home_node;          /* the one node that the pages belong on; -1 several, or not known */
+    size_t misplaced_bytes; /* resident on a node where they do not belong */
+    size_t nodes_count;     /* of the next; 0 when the system tells no nodes */
+    struct warmup_node nodes[WARMUP_NODES_MAX]; /* where the pages are, by rising number */
 };
 #define WARMUP_REPORT_INIT                                                                         \
     {                                                                                              \

@@ -18,4 +18,15 @@ enum warmup_fork {
     WARMUP_FORK_INHERIT /* a copy-on-write copy; the parent must warm up again after each fork */
 };
 
+/* Where the pages of an arena belong. With `bind` WARMUP_PREFER the kernel may put them elsewhere,
+ * and the report counts those; with WARMUP_REQUIRE a page elsewhere fails the warmup. */
+enum arena_placement {
+    ARENA_PLACE_NODE = 0,      /* on `node`: a number, or the one where the first warmup runs */
+    ARENA_PLACE_CPU,           /* on the node of `cpu`; nearest to it if that has no memory */
+    ARENA_INTERLEAVE,          /* page by page over `nodes` */
+    ARENA_WEIGHTED_INTERLEAVE, /* over `nodes`, more on some: by `weights`, in stripes; without
+                                * them page by page by the kernel's own (Linux 6.9) */
+    ARENA_PREFERRED_MANY       /* on any of `nodes`; before Linux 5.15 on the first, if it can be */
+};
+
 #endif

@@ -4,6 +4,7 @@
 #define ZEROFAULT_ZEROFAULT_H
 
 #include <zerofault/arena.h>
+#include <zerofault/group.h>
 #include <zerofault/histogram.h>
 #include <zerofault/hot.h>
 #include <zerofault/hot_report.h>

@@ -11,41 +11,19 @@
 #include <errno.h>
 #include <string.h>
 
+#include "arena/control.h"
+#include "arena/placement.h"
 #include "arena/registry.h"
 #include "base/arith.h"
 #include "base/options.h"
 #include "base/tripwire.h"
 #include "os/os.h"
-#include "region/region.h"
-#include "warmup/warmup.h"
 
 static_assert(sizeof(struct arena) == 64, "what the hot path touches fits one cache line");
 static_assert(sizeof(((struct warmup_report *)0)->name) == ARENA_NAME_MAX, "names fit the report");
 
 #define CAPACITY_BYTES_MAX                                                                         \
     (SIZE_MAX >> 2) /* beyond any address space; keeps sums from overflowing */
-
-struct arena_control {
-    struct zf_region region;         /* what is handed out */
-    struct zf_region control_region; /* where this struct and the head live */
-    struct zf_warmup_wishes wishes;  /* of the creation, defaults resolved */
-    struct zf_registry_entry *entry; /* for finding the arena by address */
-    struct zf_registry_facts facts;  /* what the registry was told last */
-    char name[ARENA_NAME_MAX];
-};
-
-/* What shares the control region's first page. */
-struct arena_page {
-    struct arena head;
-    struct arena_control control;
-};
-
-static bool arena_is_valid(const struct arena *arena)
-{
-    return arena->begin <= arena->next && arena->next <= arena->end && arena->peak <= arena->end &&
-           arena->control != NULL && arena->begin == (uintptr_t)arena->control->region.base &&
-           arena->end - arena->begin == arena->control->region.size_bytes;
-}
 
 /* ---------------------------------------------------------------------------- options to wishes */
 
@@ -73,27 +51,32 @@ static int check_options(const struct arena_options *options)
     return 0;
 }
 
-static struct zf_warmup_wishes wishes_of(const struct arena_options *options)
+static struct zf_warmup_wishes wishes_of(const struct arena_options *options,
+                                         const struct zf_placement *placement)
 {
     struct zf_warmup_wishes wishes = {
         .bind = resolve(options->bind, WARMUP_PREFER),
         .huge_pages = resolve(options->huge_pages, WARMUP_OFF),
         .lock = resolve(options->lock, WARMUP_PREFER),
         .fork = options->fork,
-        .node = options->node - 1, /* ARENA_NODE_LOCAL becomes -1 */
+        .node = zf_placement_node(placement),
+        .placement = options->placement,
     };
     return wishes;
 }
 
 /* ------------------------------------------------------------------------------ create, destroy */
 
+/* `placement` may be NULL: the wishes' node alone. */
 static int create_region(struct zf_region *region, const struct zf_warmup_wishes *wishes,
-                         size_t capacity_bytes, const char *name)
+                         const struct zf_placement *placement, size_t capacity_bytes,
+                         const char *name)
 {
     size_t page_bytes = zf_os_page_bytes();
     struct zf_region_options options = {
         .alignment_bytes = page_bytes,
         .node = wishes->node,
+        .placement = placement,
         .bind = wishes->bind,
         .huge_pages = wishes->huge_pages,
         .fork = wishes->fork,
@@ -114,7 +97,7 @@ static int create_page(struct arena_page **out, const struct zf_warmup_wishes *w
     int error;
     small.huge_pages = WARMUP_OFF;
     small.bind = WARMUP_PREFER;
-    error = create_region(&region, &small, sizeof(struct arena_page), "zerofault");
+    error = create_region(&region, &small, NULL, sizeof(struct arena_page), "zerofault");
     if (error != 0)
         return error;
     *out = region.base;
@@ -130,7 +113,7 @@ static void destroy_page(struct arena_page *page)
 }
 
 static int fill_page(struct arena_page *page, const struct arena_options *options,
-                     const struct zf_warmup_wishes *wishes)
+                     const struct zf_warmup_wishes *wishes, const struct zf_placement *placement)
 {
     struct arena_control *control = &page->control;
     const char *name = options->name == NULL ? "arena" : options->name;
@@ -138,7 +121,8 @@ static int fill_page(struct arena_page *page, const struct arena_options *option
     memcpy(control->name, name, strlen(name) + 1);
     control->wishes = *wishes;
     control->wishes.name = control->name;
-    error = create_region(&control->region, wishes, options->capacity_bytes, control->name);
+    error =
+        create_region(&control->region, wishes, placement, options->capacity_bytes, control->name);
     if (error != 0)
         return error;
     page->head.begin = (uintptr_t)control->region.base;
@@ -161,6 +145,7 @@ static int fill_page(struct arena_page *page, const struct arena_options *option
 int arena_create(struct arena **out, const struct arena_options *options)
 {
     struct arena_options known;
+    struct zf_placement placement;
     struct zf_warmup_wishes wishes;
     struct arena_page *page;
     int error;
@@ -174,16 +159,19 @@ int arena_create(struct arena **out, const struct arena_options *options)
         error = check_options(&known);
     if (error != 0)
         return error;
-    wishes = wishes_of(&known);
+    error = zf_arena_placement(&known, &placement);
+    if (error != 0)
+        return error;
+    wishes = wishes_of(&known, &placement);
     error = create_page(&page, &wishes);
     if (error != 0)
         return error;
-    error = fill_page(page, &known, &wishes);
+    error = fill_page(page, &known, &wishes, &placement);
     if (error != 0) {
         destroy_page(page);
         return error;
     }
-    ZF_ASSERT(arena_is_valid(&page->head));
+    ZF_ASSERT(zf_arena_is_valid(&page->head));
     *out = &page->head;
     return 0;
 }
@@ -191,9 +179,9 @@ int arena_create(struct arena **out, const struct arena_options *options)
 void arena_destroy(struct arena *arena)
 {
     struct arena_control *control;
-    if (arena == NULL)
+    if (arena == NULL || zf_arena_is_carved(arena))
         return;
-    ZF_ASSERT(arena_is_valid(arena));
+    ZF_ASSERT(zf_arena_is_valid(arena));
     control = arena->control;
     zf_registry_remove(control->entry);
     zf_region_destroy(&control->region);
@@ -229,8 +217,8 @@ static void tell_warmed(struct arena_control *control, struct zf_os_forks forks,
     zf_registry_tell(control->entry, facts);
 }
 
-static int warm(struct arena_control *control, const struct warmup_options *options,
-                struct warmup_report *report)
+int zf_arena_warm(struct arena_control *control, const struct warmup_options *options,
+                  struct warmup_report *report)
 {
     struct zf_os_forks forks = zf_os_forks();
     int error = zf_warmup_region(&control->region, &control->wishes, options, report);
@@ -248,18 +236,19 @@ int arena_warmup(struct arena *arena, const struct warmup_options *options,
     struct warmup_options known_options;
     struct warmup_report known_report;
     int error;
-    if (arena == NULL || (report != NULL && zf_result_check(report) != 0))
+    if (arena == NULL || zf_arena_is_carved(arena) ||
+        (report != NULL && zf_result_check(report) != 0))
         return -EINVAL;
     error = zf_options_take(&known_options, sizeof known_options, options);
     if (error != 0)
         return error;
     if (zf_tripwire_armed())
         return -EBUSY;
-    ZF_ASSERT(arena_is_valid(arena));
-    error = warm(arena->control, &known_options, &known_report);
+    ZF_ASSERT(zf_arena_is_valid(arena));
+    error = zf_arena_warm(arena->control, &known_options, &known_report);
     if (report != NULL)
         zf_result_give(report, &known_report, sizeof known_report);
-    ZF_ASSERT(arena_is_valid(arena));
+    ZF_ASSERT(zf_arena_is_valid(arena));
     return error;
 }
 
@@ -278,11 +267,11 @@ int arena_stats(const struct arena *arena, struct arena_statistics *stats)
     struct arena_statistics known = ARENA_STATISTICS_INIT;
     if (arena == NULL || zf_result_check(stats) != 0)
         return -EINVAL;
-    ZF_ASSERT(arena_is_valid(arena));
+    ZF_ASSERT(zf_arena_is_valid(arena));
     known.capacity_bytes = arena->end - arena->begin;
     known.used_bytes = arena->next - arena->begin;
     known.peak_bytes = zf_max(arena->peak, arena->next) - arena->begin;
-    known.warm_bytes = arena->control->facts.warm_bytes;
+    known.warm_bytes = zf_min(arena->control->facts.warm_bytes, known.capacity_bytes);
     known.refused_count = arena->refused_count;
     zf_result_give(stats, &known, sizeof known);
     return 0;
@@ -290,6 +279,6 @@ int arena_stats(const struct arena *arena, struct arena_statistics *stats)
 
 const char *arena_name(const struct arena *arena)
 {
-    ZF_ASSERT(arena_is_valid(arena));
+    ZF_ASSERT(zf_arena_is_valid(arena));
     return arena->control->name;
 }

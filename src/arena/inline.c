@@ -3,6 +3,7 @@
  * the headers' own: this file only asks the compiler to emit them once (C11 6.7.4).
  */
 #include <zerofault/arena.h>
+#include <zerofault/group.h>
 #include <zerofault/histogram.h>
 #include <zerofault/pool.h>
 
@@ -16,6 +17,9 @@ extern inline int arena_rewind(struct arena *arena, struct arena_marker mark);
 extern inline void arena_reset(struct arena *arena);
 extern inline bool arena_owns(const struct arena *arena, const void *address);
 extern inline size_t arena_free_bytes(const struct arena *arena);
+
+extern inline void *arena_group_carve(struct arena_group_part *part, size_t size_bytes,
+                                      size_t alignment);
 
 extern inline void *arena_pool_alloc(struct arena_pool *pool);
 extern inline void arena_pool_free(struct arena_pool *pool, void *object);

@@ -15,7 +15,9 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* ----------------------------------------------------------------------------------- page sizes */
+#include "base/node_set.h"
+
+/* ---------------------------------------------------------------------------------- page sizes */
 
 /* Bytes of the smallest page. Cannot fail. */
 size_t zf_os_page_bytes(void);
@@ -82,6 +84,38 @@ int zf_os_locked_bytes(const void *base, size_t size_bytes, size_t *locked_bytes
  * allocation fail. -ENODEV no such node; -EPERM not allowed here; -EOPNOTSUPP no NUMA in this
  * system. */
 int zf_os_prefer_node(void *base, size_t size_bytes, int node);
+
+/* How pages are spread over a set of nodes from the next touch on. All but the last only prefer:
+ * they never make an allocation fail. */
+enum zf_os_policy {
+    ZF_OS_PREFER,              /* the one node of the set */
+    ZF_OS_PREFER_MANY,         /* the nodes of the set */
+    ZF_OS_INTERLEAVE,          /* page by page over the set */
+    ZF_OS_INTERLEAVE_WEIGHTED, /* the same, more on some by the system's own weights */
+    ZF_OS_BIND                 /* the set or nothing: a touch of a full set ends the process, so
+                                  only for pages that are there */
+};
+
+/* Set an explicit policy; pages that are there stay. The set is not empty. -ENODEV a node does not
+ * exist or has no memory; -EPERM a node is outside of what this process may use, or policies are
+ * not allowed here; -EOPNOTSUPP this system does not know the policy; -ENOMEM too many ranges. */
+int zf_os_place(void *base, size_t size_bytes, enum zf_os_policy policy,
+                const struct zf_node_set *nodes);
+
+/* Ask on which nodes `count` pages are, `stride_bytes` apart from `base` on: each a node, or -errno
+ * where there is no page or it cannot be told now. Never faults a page in. -EOPNOTSUPP the system
+ * cannot tell; -EPERM not allowed here. */
+int zf_os_page_nodes(const void *base, size_t stride_bytes, size_t count, int *nodes);
+
+/* Move `count` pages to the node that stands for each, content and locks kept: each result is where
+ * it is now or -errno; -ENOMEM the node is full. A node that is short gives up file cache, but
+ * nothing else is taken from anyone. Errors as of zf_os_page_nodes; also -ENODEV, -EPERM, -EACCES
+ * for a node, and -ENOMEM: then some have moved. */
+int zf_os_move_pages(void *base, size_t stride_bytes, size_t count, const int *nodes, int *results);
+
+/* Give the pages of a range back, locked or not; it reads as zeros again. Whether it is locked
+ * afterwards is not said. */
+int zf_os_discard(void *base, size_t size_bytes);
 
 /* --------------------------------------------------------------------------------------- advice */
 

@@ -35,7 +35,7 @@ static int settle_policy(struct zf_region *region, const struct zf_region_option
 {
     if (options->bind == WARMUP_OFF)
         return 0;
-    region->bind_error = zf_os_prefer_node(region->base, region->size_bytes, options->node);
+    region->bind_error = zf_region_place(region);
     if (region->bind_error == -ENODEV || region->bind_error == -ENOMEM)
         return region->bind_error;
     return 0;
@@ -76,6 +76,17 @@ static void settle_name(struct zf_region *region, const struct zf_region_options
     region->name_error = zf_os_name(region->base, region->size_bytes, text);
 }
 
+/* At most this many stripes: each may cost a mapping. */
+#define STRIPES_MAX 256
+
+static bool settle_stripes(struct zf_region *region, const struct zf_region_options *options)
+{
+    size_t unit = region->page_bytes;
+    if (options->huge_pages != WARMUP_OFF && region->huge_page_bytes != 0)
+        unit = region->huge_page_bytes;
+    return zf_align_up(region->size_bytes / STRIPES_MAX + 1, unit, &region->stripe_bytes);
+}
+
 static int settle(struct zf_region *region, const struct zf_region_options *options)
 {
     int rc = zf_os_commit(region->base, region->size_bytes);
@@ -103,6 +114,12 @@ int zf_region_create(struct zf_region *region, const struct zf_region_options *o
     if (options->size_bytes == 0 ||
         !zf_align_up(options->size_bytes, region->page_bytes, &region->size_bytes))
         return -EINVAL;
+    if (!settle_stripes(region, options))
+        return -EINVAL;
+    if (options->node >= ZF_NODES_MAX)
+        return -ENODEV;
+    region->placement =
+        options->placement != NULL ? *options->placement : zf_placement_at(options->node);
     if (options->huge_pages != WARMUP_OFF && region->size_bytes >= region->huge_page_bytes)
         alignment = zf_max(alignment, region->huge_page_bytes);
     rc = zf_os_reserve(region->size_bytes, alignment, &region->base);

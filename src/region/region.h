@@ -12,15 +12,24 @@
 
 #include <zerofault/wish.h>
 
+#include "region/placement.h"
+
 /* How a region is made; wishes are settled, none is WARMUP_DEFAULT. */
 struct zf_region_options {
-    size_t size_bytes;      /* rounded up to whole pages; not 0 */
-    size_t alignment_bytes; /* of the base; power of two, or 0 for a page */
-    int node;               /* -1 local */
+    size_t size_bytes;                    /* rounded up to whole pages; not 0 */
+    size_t alignment_bytes;               /* of the base; power of two, or 0 for a page */
+    int node;                             /* -1 local */
+    const struct zf_placement *placement; /* instead of `node`; or NULL */
     enum warmup_wish bind;
     enum warmup_wish huge_pages;
     enum warmup_fork fork;
     const char *name; /* for the system's tools; copied there */
+};
+
+/* What the last warmup that came to its end found, for telling drift. */
+struct zf_region_granted {
+    size_t huge_bytes;
+    size_t misplaced_bytes;
 };
 
 struct zf_region {
@@ -31,7 +40,11 @@ struct zf_region {
     bool huge_wished;       /* huge pages were advised before the first touch */
     bool locked;            /* the last warmup locked all of it */
     bool named;             /* a name was asked for */
-    int bind_error;         /* 0 or -errno, of each wish that was tried at creation */
+    struct zf_region_granted granted;
+    bool bound; /* to the nodes of its placement alone, not merely preferring them */
+    struct zf_placement placement; /* where its pages belong */
+    size_t stripe_bytes;           /* unit of weights: whole pages, as huge as wished */
+    int bind_error;                /* 0 or -errno, of each wish that was tried at creation */
     int fork_error;
     int name_error;
     int huge_error;

@@ -61,6 +61,8 @@ const char *zf_warmup_remedy_bind(int error)
         return "Leave `bind` off: this kernel knows no memory policies.";
     if (error == -EPERM)
         return "Allow mbind (CAP_SYS_NICE in a container) and the node in this process's cpuset.";
+    if (error == -ENOMEM)
+        return "Free memory on the node, choose one that has more, or make the arena smaller.";
     return "Choose a node that has memory.";
 }
 

@@ -94,6 +94,9 @@ int zf_warmup_populate(struct zf_warmup_run *run)
     /* A freeze of an earlier warmup shut huge pages out. */
     if (run->region->huge_wished)
         (void)zf_os_advise(run->region->base, run->region->size_bytes, ZF_OS_HUGE_WISHED);
+    /* Bound by an earlier warmup: a page that has gone since must be able to land elsewhere. */
+    if (run->region->bound && (rc = zf_region_place(run->region)) != 0)
+        return report->populate.error = rc;
     rc = populate_by(run, method, steps[method]);
     while (method < WARMUP_METHOD_TOUCH && may_fall_back(method, rc)) {
         report->fallback_error = rc;
@@ -105,7 +108,8 @@ int zf_warmup_populate(struct zf_warmup_run *run)
     if (rc == -EAGAIN)
         rc = -ENOMEM;
     report->populate.error = rc;
-    return rc;
+    /* A huge page is made on the node of the small ones that it replaces. */
+    return rc == 0 && run->region->huge_wished ? zf_warmup_place(run) : rc;
 }
 
 /* ------------------------------------------------------------------------------------- collapse */

@@ -80,10 +80,15 @@ int zf_warmup_preflight(struct zf_warmup_run *run)
 {
     size_t size_bytes = run->region->size_bytes;
     int rc;
-    (void)zf_warmup_residency(run);
+    run->was_empty = zf_warmup_residency(run) == 0 && run->residency.present_bytes == 0;
     ZF_ASSERT(run->residency.present_bytes <= size_bytes);
+    (void)zf_warmup_settle_home(run);
+    run->report->bind.error = run->region->bind_error;
+    run->report->home_node = zf_placement_node(&run->region->placement);
     rc = check_settled(run);
     if (rc == 0)
         rc = check_memory(run, size_bytes - run->residency.present_bytes);
+    if (rc == 0)
+        rc = zf_warmup_check_nodes(run);
     return rc == 0 ? check_lock(run) : rc;
 }

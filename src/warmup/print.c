@@ -100,11 +100,24 @@ static void print_method(FILE *stream, const struct warmup_report *report)
 static void print_bind(FILE *stream, const struct warmup_report *report)
 {
     char title[32];
-    if (report->node >= 0 && report->bind.asked != WARMUP_OFF)
-        snprintf(title, sizeof title, "node %d", report->node);
+    if (report->bind.asked == WARMUP_OFF)
+        (void)snprintf(title, sizeof title, "nodes");
+    else if (report->node >= 0)
+        (void)snprintf(title, sizeof title, "node %d", report->node);
+    else if (report->placement >= ARENA_INTERLEAVE)
+        (void)snprintf(title, sizeof title, "nodes");
     else
-        snprintf(title, sizeof title, "node local");
+        (void)snprintf(title, sizeof title, "node local");
     print_item(stream, title, &report->bind);
+    if (report->nodes_count == 0)
+        return;
+    fprintf(stream, "  %-*s", COLUMN_WIDTH, "");
+    for (size_t i = 0; i < report->nodes_count && i < WARMUP_NODES_MAX; ++i)
+        fprintf(stream, "%s%.1f MiB on node %d", i == 0 ? "" : ", ",
+                mebibytes(report->nodes[i].resident_bytes), report->nodes[i].node);
+    if (report->misplaced_bytes != 0)
+        fprintf(stream, "; %.1f MiB misplaced", mebibytes(report->misplaced_bytes));
+    fputc('\n', stream);
 }
 
 static void print_outcome(FILE *stream, const struct warmup_report *report)

@@ -41,7 +41,7 @@ static int check_present(struct zf_warmup_run *run)
     return run->residency.present_bytes == run->region->size_bytes ? 0 : -EFAULT;
 }
 
-static int probe(struct zf_warmup_run *run)
+int zf_warmup_probe(struct zf_warmup_run *run)
 {
     int rc;
     run->report->proof_faults = 0;
@@ -69,19 +69,32 @@ int zf_warmup_check_counting(size_t page_bytes)
     return rc;
 }
 
+/* Bind what was required to be in place, now that it is. */
+static int bind(struct zf_warmup_run *run)
+{
+    if (run->wishes->bind != WARMUP_REQUIRE || run->region->bind_error != 0)
+        return 0;
+    return run->report->bind.error = zf_region_bind(run->region);
+}
+
 int zf_warmup_prove(struct zf_warmup_run *run)
 {
     int rc;
     ZF_ASSERT(run->report->method != WARMUP_METHOD_NONE);
     ZF_ASSERT(run->report->proven == 0);
+    rc = zf_warmup_place(run);
+    if (rc != 0)
+        return rc;
     /* A populate that does nothing faults nothing: where presence cannot be told, only a touch
      * can. */
     run->probe_by_touch =
         run->report->method != WARMUP_METHOD_POPULATE_WRITE || zf_warmup_residency(run) != 0;
-    rc = probe(run);
+    rc = zf_warmup_probe(run);
     /* The probe has mended what it found; it has to hold now. */
     if (rc == -EFAULT)
-        rc = probe(run);
+        rc = zf_warmup_probe(run);
+    if (rc == 0 && bind(run) != 0)
+        return run->report->bind.error;
     run->report->proven = rc == 0 && run->counting_error == 0;
     run->report->populate.error = rc != 0 ? rc : run->counting_error;
     return rc;

@@ -15,6 +15,11 @@ struct zf_warmup_run {
     struct warmup_report *report;
     struct zf_os_residency residency; /* last known */
     bool probe_by_touch;              /* the proof touches instead of populating */
+    bool was_empty;                   /* no page was there before this warmup */
+    bool nodes_known;                 /* the system tells of nodes */
+    bool may_touch;                   /* a page that seems absent may be touched to make sure */
+    struct zf_node_set usable;        /* nodes with memory that this process may use */
+    size_t in_place_bytes;            /* resident where they belong, at the last count */
     int counting_error;               /* of zf_warmup_check_counting */
     size_t chunk_bytes;               /* whole pages, whole huge pages where those are wished */
     enum warmup_phase phase;          /* the one that runs */
@@ -38,6 +43,30 @@ int zf_warmup_collapse(struct zf_warmup_run *run);
 int zf_warmup_lock(struct zf_warmup_run *run);
 int zf_warmup_freeze(struct zf_warmup_run *run);
 int zf_warmup_prove(struct zf_warmup_run *run);
+
+/* Settle which nodes there are and, the first time, which one "local" is. 0, or the refusal of the
+ * policy for it. */
+int zf_warmup_settle_home(struct zf_warmup_run *run);
+
+/* Refuse a required placement on a node that has too little. 0 or -ENOMEM. */
+int zf_warmup_check_nodes(struct zf_warmup_run *run);
+
+/* Count the pages per node into the report, and run->in_place_bytes. 0, or -errno when the system
+ * does not tell. */
+int zf_warmup_count_nodes(struct zf_warmup_run *run);
+
+/* Count, move what is misplaced, count again; give up on a required placement that does not hold.
+ * 0, or what the warmup fails with. */
+int zf_warmup_place(struct zf_warmup_run *run);
+
+/* Write to every page and count what still faulted into report->proof_faults. 0; -EFAULT some did,
+ * or are not present; -EOPNOTSUPP or another refusal of populate. */
+int zf_warmup_probe(struct zf_warmup_run *run);
+
+/* Set up a run and what its report says before anything was tried. */
+void zf_warmup_begin(struct zf_warmup_run *run, const char *root, struct zf_region *region,
+                     const struct zf_warmup_wishes *wishes, const struct warmup_options *options,
+                     struct warmup_report *report);
 
 /* Whether this system counts a thread's faults, tried by one. 0; -EOPNOTSUPP it does not; -ENOMEM
  * no page to try with. */

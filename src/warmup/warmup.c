@@ -85,6 +85,7 @@ static void begin_report(struct zf_warmup_run *run)
     report->page_bytes = region->page_bytes;
     report->huge_page_bytes = region->huge_page_bytes;
     report->node = wishes->node;
+    report->placement = wishes->placement;
     report->populate = ask(WARMUP_REQUIRE, size_bytes);
     report->bind = ask(wishes->bind, size_bytes);
     report->huge_pages =
@@ -96,13 +97,26 @@ static void begin_report(struct zf_warmup_run *run)
     report->name_item = ask(named ? WARMUP_PREFER : WARMUP_OFF, size_bytes);
     report->freeze = ask(WARMUP_PREFER, size_bytes);
     report->huge_pages.error = region->huge_error;
-    settle_at_creation(&report->bind, region->bind_error,
-                       zf_warmup_remedy_bind(region->bind_error));
+    report->bind.error = region->bind_error;
+    report->home_node = zf_placement_node(&region->placement);
     settle_at_creation(&report->fork, region->fork_error,
                        zf_warmup_remedy_fork(region->fork_error));
     if (named)
         settle_at_creation(&report->name_item, region->name_error,
                            region->name_error == 0 ? NULL : "Give the arena a shorter name.");
+}
+
+void zf_warmup_begin(struct zf_warmup_run *run, const char *root, struct zf_region *region,
+                     const struct zf_warmup_wishes *wishes, const struct warmup_options *options,
+                     struct warmup_report *report)
+{
+    *run = (struct zf_warmup_run){.root = root,
+                                  .region = region,
+                                  .wishes = wishes,
+                                  .options = options,
+                                  .report = report,
+                                  .chunk_bytes = choose_chunk(region, options->chunk_bytes)};
+    begin_report(run);
 }
 
 /* What is so at the end, whatever the steps have claimed. */
@@ -114,6 +128,11 @@ static void end_report(struct zf_warmup_run *run)
     if (zf_warmup_residency(run) != 0 && report->proven)
         run->residency.present_bytes = report->size_bytes;
     report->populate.granted_bytes = run->residency.present_bytes;
+    /* A warmup that came to its end has just counted. */
+    if ((report->result == 0 || zf_warmup_count_nodes(run) == 0) &&
+        report->bind.asked != WARMUP_OFF && run->region->bind_error == 0)
+        report->bind.granted_bytes = zf_min(run->in_place_bytes, report->bind.asked_bytes);
+    report->bind.remedy = zf_warmup_remedy_bind(report->bind.error);
     report->huge_pages.granted_bytes =
         zf_min(run->residency.huge_bytes, report->huge_pages.asked_bytes);
     /* Asking is slow, and once is enough when all of it was found locked. */
@@ -151,17 +170,12 @@ int zf_warmup_region_at(const char *root, struct zf_region *region,
                         const struct zf_warmup_wishes *wishes, const struct warmup_options *options,
                         struct warmup_report *report)
 {
-    struct zf_warmup_run run = {.root = root,
-                                .region = region,
-                                .wishes = wishes,
-                                .options = options,
-                                .report = report,
-                                .chunk_bytes = choose_chunk(region, options->chunk_bytes)};
+    struct zf_warmup_run run;
     struct zf_os_counters before, after;
     ZF_ASSERT(zf_region_is_valid(region));
     ZF_ASSERT(wishes->bind != WARMUP_DEFAULT && wishes->huge_pages != WARMUP_DEFAULT &&
               wishes->lock != WARMUP_DEFAULT);
-    begin_report(&run);
+    zf_warmup_begin(&run, root, region, wishes, options, report);
     run.counting_error = zf_warmup_check_counting(region->page_bytes);
     zf_os_counters(&before);
     report->result = run_phases(&run);
@@ -169,6 +183,9 @@ int zf_warmup_region_at(const char *root, struct zf_region *region,
     report->faults_minor = after.faults_minor - before.faults_minor;
     report->faults_major = after.faults_major - before.faults_major;
     end_report(&run);
+    if (report->result == 0)
+        region->granted =
+            (struct zf_region_granted){report->huge_pages.granted_bytes, report->misplaced_bytes};
     return report->result;
 }
 

@@ -14,8 +14,9 @@ struct zf_warmup_wishes {
     enum warmup_wish huge_pages;
     enum warmup_wish lock;
     enum warmup_fork fork;
-    int node;         /* -1 local */
     const char *name; /* of the region, for the static probes; or NULL */
+    int node;         /* -1 local, or several */
+    enum arena_placement placement;
 };
 
 /* Make every page of the region resident, lock and freeze it as wished, and prove it. Fills all of
@@ -28,5 +29,11 @@ int zf_warmup_region(struct zf_region *region, const struct zf_warmup_wishes *wi
 int zf_warmup_region_at(const char *root, struct zf_region *region,
                         const struct zf_warmup_wishes *wishes, const struct warmup_options *options,
                         struct warmup_report *report);
+
+/* Compare the region with what its last warmup granted. Changes nothing but, when `exact`, by
+ * writing to every page, and then mends what it finds. Returns 0, or -EFAULT when anything has
+ * drifted; the items of the report tell what. */
+int zf_warmup_verify_region(struct zf_region *region, const struct zf_warmup_wishes *wishes,
+                            bool exact, struct warmup_report *report);
 
 #endif

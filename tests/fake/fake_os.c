@@ -7,6 +7,7 @@
  * Misuse of the contract aborts at once, in every build.
  */
 #include "fake/fake_os.h"
+#include "fake/fake_range.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -19,15 +20,13 @@
 #include "base/sanitize.h"
 #include "os/os.h"
 
-#define PAGE ((size_t)4096)
-#define RANGES_MAX 64
 #define RECORDS 64 /* that a ring keeps */
 
 enum { PAGE_LOCKED = 1, PAGE_HUGE = 2 };
 
 struct fake_os fake_os;
 
-static struct fake_range ranges[RANGES_MAX];
+struct fake_range fake_ranges[RANGES_MAX];
 static uint64_t earlier_faults; /* of ranges that are gone, and those made up */
 static struct zf_os_fault records[RECORDS];
 static uint64_t *ring_head; /* in the ring's control page; one ring at a time */
@@ -35,19 +34,13 @@ static size_t rings_count;
 static void (*exit_call)(void *context);
 static void *exit_context;
 
-#define must(condition)                                                                            \
-    ((condition)                                                                                   \
-         ? (void)0                                                                                 \
-         : (fprintf(stderr, "%s:%d: misuse of os.h: %s\n", __FILE__, __LINE__, #condition),        \
-            abort()))
-
 /* ------------------------------------------------------------------------------- knobs, queries */
 
 void fake_os_reset(void)
 {
     for (size_t i = 0; i < RANGES_MAX; ++i)
-        if (ranges[i].base != NULL)
-            must(zf_os_release(ranges[i].base, ranges[i].size_bytes) == 0);
+        if (fake_ranges[i].base != NULL)
+            must(zf_os_release(fake_ranges[i].base, fake_ranges[i].size_bytes) == 0);
     rings_count = 0;
     exit_call = NULL;
     fake_os = (struct fake_os){.huge_page_bytes = 512 * PAGE,
@@ -55,6 +48,7 @@ void fake_os_reset(void)
                                .lockable_bytes = SIZE_MAX,
                                .available_bytes = (size_t)64 << 30,
                                .nodes_count = 1,
+                               .node_room_bytes = SIZE_MAX / 2,
                                .failed = FAKE_CALL_COUNT};
 }
 
@@ -79,7 +73,7 @@ size_t fake_os_ranges_count(void)
 {
     size_t count = 0;
     for (size_t i = 0; i < RANGES_MAX; ++i)
-        count += ranges[i].base != NULL;
+        count += fake_ranges[i].base != NULL;
     return count;
 }
 
@@ -96,8 +90,9 @@ size_t fake_os_locked_bytes(void)
 {
     size_t bytes = 0;
     for (size_t i = 0; i < RANGES_MAX; ++i)
-        if (ranges[i].base != NULL)
-            bytes += flagged_bytes(&ranges[i], 0, ranges[i].size_bytes / PAGE, PAGE_LOCKED);
+        if (fake_ranges[i].base != NULL)
+            bytes +=
+                flagged_bytes(&fake_ranges[i], 0, fake_ranges[i].size_bytes / PAGE, PAGE_LOCKED);
     return bytes;
 }
 
@@ -105,14 +100,14 @@ const struct fake_range *fake_os_range(const void *address)
 {
     const unsigned char *byte = address;
     for (size_t i = 0; i < RANGES_MAX; ++i)
-        if (ranges[i].base != NULL && byte >= ranges[i].base &&
-            byte < ranges[i].base + ranges[i].size_bytes)
-            return &ranges[i];
+        if (fake_ranges[i].base != NULL && byte >= fake_ranges[i].base &&
+            byte < fake_ranges[i].base + fake_ranges[i].size_bytes)
+            return &fake_ranges[i];
     return NULL;
 }
 
 /* The range that holds all of this, for a call that needs it committed or not. */
-static struct fake_range *range_of(const void *base, size_t size_bytes, bool committed)
+struct fake_range *fake_range_of(const void *base, size_t size_bytes, bool committed)
 {
     struct fake_range *range = (struct fake_range *)fake_os_range(base);
     size_t offset;
@@ -124,13 +119,13 @@ static struct fake_range *range_of(const void *base, size_t size_bytes, bool com
     return range;
 }
 
-static size_t first_page(const struct fake_range *range, const void *base)
+size_t fake_first_page(const struct fake_range *range, const void *base)
 {
     return (size_t)((const unsigned char *)base - range->base) / PAGE;
 }
 
 /* Of a range's pages, those that something has touched or populated. */
-static size_t present_pages(const unsigned char *base, size_t size_bytes)
+size_t fake_present_pages(const unsigned char *base, size_t size_bytes)
 {
     unsigned char resident[1024];
     size_t count = 0;
@@ -160,7 +155,7 @@ size_t zf_os_huge_page_bytes(void)
 
 int zf_os_reserve(size_t size_bytes, size_t alignment, void **base)
 {
-    struct fake_range *range = ranges;
+    struct fake_range *range = fake_ranges;
     size_t total_bytes = size_bytes + alignment;
     unsigned char *start;
     int rc = enter(FAKE_RESERVE);
@@ -170,7 +165,7 @@ int zf_os_reserve(size_t size_bytes, size_t alignment, void **base)
     if (rc != 0)
         return rc;
     while (range->base != NULL)
-        must(++range < ranges + RANGES_MAX);
+        must(++range < fake_ranges + RANGES_MAX);
     start = total_bytes < size_bytes
                 ? MAP_FAILED
                 : mmap(NULL, total_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -183,13 +178,14 @@ int zf_os_reserve(size_t size_bytes, size_t alignment, void **base)
     madvise(*base, size_bytes, MADV_NOHUGEPAGE);
     *range = (struct fake_range){.base = *base, .size_bytes = size_bytes, .node = -2};
     range->page_flags = calloc(size_bytes / PAGE, 1);
-    must(range->page_flags != NULL);
+    range->page_nodes = calloc(size_bytes / PAGE, 1);
+    must(range->page_flags != NULL && range->page_nodes != NULL);
     return 0;
 }
 
 int zf_os_commit(void *base, size_t size_bytes)
 {
-    struct fake_range *range = range_of(base, size_bytes, false);
+    struct fake_range *range = fake_range_of(base, size_bytes, false);
     int rc = enter(FAKE_COMMIT);
     if (rc != 0)
         return rc;
@@ -200,17 +196,18 @@ int zf_os_commit(void *base, size_t size_bytes)
 
 int zf_os_release(void *base, size_t size_bytes)
 {
-    struct fake_range *range = range_of(base, size_bytes, false);
+    struct fake_range *range = fake_range_of(base, size_bytes, false);
     must(range->base == base && range->size_bytes == size_bytes);
-    earlier_faults += present_pages(range->base, range->size_bytes);
+    earlier_faults += fake_present_pages(range->base, range->size_bytes);
     free(range->page_flags);
+    free(range->page_nodes);
     memset(range, 0, sizeof *range);
     return munmap(base, size_bytes) == 0 ? 0 : -errno;
 }
 
 int zf_os_name(void *base, size_t size_bytes, const char *name)
 {
-    struct fake_range *range = range_of(base, size_bytes, true);
+    struct fake_range *range = fake_range_of(base, size_bytes, true);
     int rc = enter(FAKE_NAME);
     if (rc == 0)
         snprintf(range->name, sizeof range->name, "%s", name);
@@ -224,8 +221,11 @@ static void make_present(struct fake_range *range, unsigned char *base, size_t s
 {
     size_t huge_pages = fake_os.huge_page_bytes / PAGE;
     for (size_t offset = 0; offset < size_bytes; offset += PAGE) {
-        unsigned char *flags = &range->page_flags[first_page(range, base + offset)];
-        bool fresh = !(present_pages(base + offset, PAGE) != 0);
+        unsigned char *flags = &range->page_flags[fake_first_page(range, base + offset)];
+        bool fresh = !(fake_present_pages(base + offset, PAGE) != 0);
+        if (fresh)
+            range->page_nodes[flags - range->page_flags] =
+                (unsigned char)fake_choose_node(range, (size_t)(flags - range->page_flags));
         *(volatile unsigned char *)(base + offset) |= 0;
         if (!fresh || !range->huge_wished || huge_pages == 0 ||
             fake_os.huge_free_bytes < fake_os.huge_page_bytes ||
@@ -262,8 +262,8 @@ int zf_os_populate(void *base, size_t size_bytes)
         touch(base, size_bytes);
         return 0;
     }
-    range = range_of(base, size_bytes, true);
-    if (fake_os.stale_populates != 0 && present_pages(base, PAGE) != 0) {
+    range = fake_range_of(base, size_bytes, true);
+    if (fake_os.stale_populates != 0 && fake_present_pages(base, PAGE) != 0) {
         --fake_os.stale_populates;
         ++earlier_faults;
     }
@@ -276,7 +276,7 @@ int zf_os_populate_read(const void *base, size_t size_bytes)
     int rc = enter(FAKE_POPULATE_READ);
     if (rc != 0 || fake_os.populate_lies)
         return rc;
-    (void)range_of(base, size_bytes, true);
+    (void)fake_range_of(base, size_bytes, true);
     for (size_t offset = 0; offset < size_bytes; offset += PAGE)
         (void)*((const volatile unsigned char *)base + offset);
     return 0;
@@ -284,8 +284,8 @@ int zf_os_populate_read(const void *base, size_t size_bytes)
 
 int zf_os_lock(void *base, size_t size_bytes)
 {
-    struct fake_range *range = range_of(base, size_bytes, true);
-    size_t first = first_page(range, base);
+    struct fake_range *range = fake_range_of(base, size_bytes, true);
+    size_t first = fake_first_page(range, base);
     int rc = enter(FAKE_LOCK);
     if (rc != 0 || fake_os.lock_lies)
         return rc;
@@ -301,8 +301,8 @@ int zf_os_lock(void *base, size_t size_bytes)
 
 int zf_os_unlock(void *base, size_t size_bytes)
 {
-    struct fake_range *range = range_of(base, size_bytes, true);
-    size_t first = first_page(range, base);
+    struct fake_range *range = fake_range_of(base, size_bytes, true);
+    size_t first = fake_first_page(range, base);
     for (size_t page = first; page < first + size_bytes / PAGE; ++page)
         range->page_flags[page] &= (unsigned char)~PAGE_LOCKED;
     return 0;
@@ -310,42 +310,39 @@ int zf_os_unlock(void *base, size_t size_bytes)
 
 int zf_os_residency(const void *base, size_t size_bytes, struct zf_os_residency *residency)
 {
-    const struct fake_range *range = range_of(base, size_bytes, true);
+    const struct fake_range *range = fake_range_of(base, size_bytes, true);
     int rc = enter(FAKE_RESIDENCY);
     memset(residency, 0, sizeof *residency);
     if (rc != 0)
         return rc;
-    residency->present_bytes = present_pages(base, size_bytes) * PAGE;
+    residency->present_bytes = fake_present_pages(base, size_bytes) * PAGE;
     residency->huge_bytes =
-        flagged_bytes(range, first_page(range, base), size_bytes / PAGE, PAGE_HUGE);
+        flagged_bytes(range, fake_first_page(range, base), size_bytes / PAGE, PAGE_HUGE);
     residency->huge_known = true;
     return 0;
 }
 
 int zf_os_locked_bytes(const void *base, size_t size_bytes, size_t *locked_bytes)
 {
-    const struct fake_range *range = range_of(base, size_bytes, true);
+    const struct fake_range *range = fake_range_of(base, size_bytes, true);
     int rc = enter(FAKE_LOCKED_BYTES);
     *locked_bytes = 0;
     if (rc == 0)
         *locked_bytes =
-            flagged_bytes(range, first_page(range, base), size_bytes / PAGE, PAGE_LOCKED);
+            flagged_bytes(range, fake_first_page(range, base), size_bytes / PAGE, PAGE_LOCKED);
     return rc;
 }
 
 /* ---------------------------------------------------------------------------- placement, advice */
 
-int zf_os_prefer_node(void *base, size_t size_bytes, int node)
+int zf_os_discard(void *base, size_t size_bytes)
 {
-    struct fake_range *range = range_of(base, size_bytes, true);
-    int rc = enter(FAKE_PREFER_NODE);
-    must(node >= -1);
-    if (rc != 0)
-        return rc;
-    if (node >= fake_os.nodes_count)
-        return -ENODEV;
-    range->node = node;
-    return 0;
+    struct fake_range *range = fake_range_of(base, size_bytes, true);
+    size_t first = fake_first_page(range, base);
+    earlier_faults += fake_present_pages(base, size_bytes);
+    for (size_t page = first; page < first + size_bytes / PAGE; ++page)
+        range->page_flags[page] &= (unsigned char)~PAGE_HUGE;
+    return madvise(base, size_bytes, MADV_DONTNEED) == 0 ? 0 : -errno;
 }
 
 static int collapse(struct fake_range *range, unsigned char *base, size_t size_bytes)
@@ -356,7 +353,7 @@ static int collapse(struct fake_range *range, unsigned char *base, size_t size_b
     fake_os.huge_free_bytes += fake_os.huge_free_at_collapse_bytes;
     fake_os.huge_free_at_collapse_bytes = 0;
     for (size_t offset = 0; size_bytes - offset >= huge_bytes; offset += huge_bytes) {
-        unsigned char *flags = &range->page_flags[first_page(range, base + offset)];
+        unsigned char *flags = &range->page_flags[fake_first_page(range, base + offset)];
         if ((flags[0] & PAGE_HUGE) != 0)
             continue;
         if (fake_os.huge_free_bytes < huge_bytes) {
@@ -376,7 +373,7 @@ int zf_os_advise(void *base, size_t size_bytes, enum zf_os_advice advice)
         [ZF_OS_FORK_EXCLUDE] = FAKE_FORK_ADVICE, [ZF_OS_FORK_WIPE] = FAKE_FORK_ADVICE,
         [ZF_OS_HUGE_WISHED] = FAKE_HUGE_WISHED,  [ZF_OS_HUGE_COLLAPSE] = FAKE_HUGE_COLLAPSE,
         [ZF_OS_HUGE_FROZEN] = FAKE_HUGE_FROZEN,  [ZF_OS_NEVER_MERGE] = FAKE_NEVER_MERGE};
-    struct fake_range *range = range_of(base, size_bytes, true);
+    struct fake_range *range = fake_range_of(base, size_bytes, true);
     int rc = enter(calls[advice]);
     if (rc != 0)
         return rc;
@@ -410,8 +407,9 @@ void zf_os_counters(struct zf_os_counters *counters)
         return;
     counters->faults_minor = earlier_faults;
     for (size_t i = 0; i < RANGES_MAX; ++i)
-        if (ranges[i].base != NULL)
-            counters->faults_minor += present_pages(ranges[i].base, ranges[i].size_bytes);
+        if (fake_ranges[i].base != NULL)
+            counters->faults_minor +=
+                fake_present_pages(fake_ranges[i].base, fake_ranges[i].size_bytes);
 }
 
 uint64_t zf_os_clock_ns(void)
@@ -434,6 +432,9 @@ ssize_t zf_os_read_file(const char *path, char *text, size_t size_bytes)
     text[0] = '\0';
     if (rc != 0)
         return rc;
+    if (fake_os.nodes_count > 1 &&
+        strncmp(path, FAKE_NODE_FOLDER, sizeof FAKE_NODE_FOLDER - 1) == 0)
+        return fake_read_node_file(path + sizeof FAKE_NODE_FOLDER - 1, text, size_bytes);
     if (strcmp(path, "/proc/meminfo") != 0)
         return -ENOENT;
     length = snprintf(text, size_bytes, "MemAvailable: %zu kB\n", fake_os.available_bytes / 1024);

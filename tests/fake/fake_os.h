@@ -15,6 +15,8 @@
 
 #include "os/os.h"
 
+#include "os/os.h"
+
 /* The calls that can fail. */
 enum fake_call {
     FAKE_RESERVE = 0,
@@ -26,6 +28,9 @@ enum fake_call {
     FAKE_RESIDENCY,
     FAKE_LOCKED_BYTES,
     FAKE_PREFER_NODE,
+    FAKE_PLACE,
+    FAKE_PAGE_NODES,
+    FAKE_MOVE_PAGES,
     FAKE_FORK_ADVICE,
     FAKE_HUGE_WISHED,
     FAKE_HUGE_COLLAPSE,
@@ -59,7 +64,9 @@ struct fake_os {
     size_t huge_free_at_collapse_bytes;  /* how much more appears for a collapse */
     size_t lockable_bytes;               /* limit for locked memory */
     size_t available_bytes;              /* MemAvailable */
-    int nodes_count;                     /* nodes 0 to this less 1 exist */
+    int nodes_count;                     /* nodes 0 to this less 1 exist; more than one are told */
+    size_t node_room_bytes;              /* free on each node but the last, which takes the rest */
+    unsigned absent_looks;               /* this many questions where pages are find none */
     struct zf_os_image images[4];        /* of loaded objects, in ranges of the test */
     struct zf_os_image thread_variables; /* of the thread; base NULL: none */
     struct zf_os_stack stack;            /* of the thread, in a range of the test */
@@ -81,7 +88,10 @@ struct fake_range {
     size_t size_bytes;
     size_t committed_bytes;
     unsigned char *page_flags; /* one byte per page: locked, huge */
-    int node;                  /* -1 local; -2 no policy */
+    unsigned char *page_nodes; /* one byte per page: its node, once present */
+    int node;                  /* -1 local; -2 no policy; -3 a set */
+    enum zf_os_policy policy;  /* of a set */
+    struct zf_node_set nodes;
     bool fork_excluded;
     bool fork_wiped;
     bool huge_wished;
@@ -99,6 +109,9 @@ size_t fake_os_ranges_count(void);
 
 /* Bytes locked in all ranges. */
 size_t fake_os_locked_bytes(void);
+
+/* Bytes that are present on a node, in all ranges. */
+size_t fake_os_node_bytes(int node);
 
 /* The live range that holds an address; NULL when there is none. */
 const struct fake_range *fake_os_range(const void *address);

@@ -159,11 +159,14 @@ static void a_preferred_node_that_somebody_else_has_filled_spills(void **state)
 /* ---------------------------------------------------------------------------------- required nodes
  */
 
-/* What a required node means when it is too small: today that the policy is set, no more. */
+/* A required node that is too small is an error with the node's own numbers. */
 static void assert_outcome_of_require(const struct asked *asked)
 {
-    assert_spilled(asked);
-    assert_granted(&asked->report.bind);
+    assert_int_equal(asked->result, -ENOMEM);
+    assert_int_equal(asked->report.bind.error, -ENOMEM);
+    assert_int_equal(asked->report.limit, WARMUP_LIMIT_NODE);
+    assert_true(asked->report.limit_needed_bytes > asked->report.limit_free_bytes);
+    assert_int_equal(asked->report.populate.granted_bytes, 0);
 }
 
 static void a_required_node_that_is_too_small_kills_nobody(void **state)

@@ -23,6 +23,7 @@ PUBLIC = {
     "warmup.h": "warmup",
     "process.h": "warmup",
     "arena.h": "arena",
+    "group.h": "arena",
     "pool.h": "arena",
     "hot.h": "hot",
     "testing.h": "hot",

@@ -29,16 +29,10 @@ enum {
     ADVICE_POPULATE_READ = 22,  /* Linux 5.14 */
     ADVICE_POPULATE_WRITE = 23, /* Linux 5.14 */
     ADVICE_COLLAPSE = 25,       /* Linux 6.1 */
-    POLICY_PREFERRED = 1,
-    POLICY_LOCAL = 4, /* Linux 3.8 */
-    VMA_NAME_MAX = 80 /* with terminator; Linux 5.17 */
+    VMA_NAME_MAX = 80           /* with terminator; Linux 5.17 */
 };
 #define VMA_SET 0x53564d41
 #define VMA_SET_NAME 0
-
-/* More nodes than any kernel is built for. */
-#define NODES_MAX 1024
-#define NODES_PER_WORD (8 * sizeof(unsigned long))
 
 /* Used by assertions alone. */
 __attribute__((unused)) static bool is_page_range(const void *base, size_t size_bytes)
@@ -187,49 +181,4 @@ int zf_os_advise(void *base, size_t size_bytes, enum zf_os_advice advice)
     }
     ZF_ASSERT(advice <= ZF_OS_NEVER_MERGE);
     return -EINVAL;
-}
-
-/* Tell whether a list like "0-1,4" holds a number. */
-static bool list_holds(const char *list, unsigned long number)
-{
-    char *rest;
-    for (; *list >= '0' && *list <= '9'; list = *rest == ',' ? rest + 1 : rest) {
-        unsigned long first = strtoul(list, &rest, 10);
-        unsigned long last = *rest == '-' ? strtoul(rest + 1, &rest, 10) : first;
-        if (number >= first && number <= last)
-            return true;
-    }
-    return false;
-}
-
-/* mbind says EINVAL both for a node without memory and for one outside the cpuset. */
-static int why_not_node(int node)
-{
-    char list[1024];
-    if (zf_os_read_file("/sys/devices/system/node/has_memory", list, sizeof list) <= 0)
-        return -ENODEV;
-    return list_holds(list, (unsigned long)node) ? -EPERM : -ENODEV;
-}
-
-int zf_os_prefer_node(void *base, size_t size_bytes, int node)
-{
-    unsigned long mask[NODES_MAX / NODES_PER_WORD] = {0};
-    long rc;
-    ZF_ASSERT(is_page_range(base, size_bytes));
-    ZF_ASSERT(node >= -1);
-    if (node >= NODES_MAX)
-        return -ENODEV;
-    if (node < 0) {
-        rc = syscall(SYS_mbind, base, size_bytes, POLICY_LOCAL, NULL, 0, 0);
-    } else {
-        mask[(size_t)node / NODES_PER_WORD] = 1ul << ((size_t)node % NODES_PER_WORD);
-        /* The kernel looks at one bit less than it is told. */
-        rc = syscall(SYS_mbind, base, size_bytes, POLICY_PREFERRED, mask, (unsigned long)node + 2,
-                     0);
-    }
-    if (rc == 0)
-        return 0;
-    if (errno == EINVAL && node >= 0)
-        return why_not_node(node);
-    return unknown_or(errno);
 }

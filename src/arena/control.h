@@ -1,0 +1,51 @@
+/*
+ * What an arena is made of beside its head; private to this part.
+ */
+#ifndef ZF_ARENA_CONTROL_H
+#define ZF_ARENA_CONTROL_H
+
+#include <zerofault/arena.h>
+
+#include "arena/registry.h"
+#include "region/region.h"
+#include "warmup/warmup.h"
+
+struct arena_control {
+    struct zf_region region;         /* what is handed out */
+    struct zf_region control_region; /* where this struct and the head live */
+    struct zf_warmup_wishes wishes;  /* of the creation, defaults resolved */
+    struct zf_registry_entry *entry; /* for finding the arena by address */
+    struct zf_registry_facts facts;  /* what the registry was told last */
+    char name[ARENA_NAME_MAX];
+};
+
+/* What shares the control region's first page. */
+struct arena_page {
+    struct arena head;
+    struct arena_control control;
+};
+
+/* In an arena's first reserved word: it was carved from another and shares its control block. */
+#define ZF_ARENA_CARVED 1
+
+static inline bool zf_arena_is_carved(const struct arena *arena)
+{
+    return arena->reserved[0] == ZF_ARENA_CARVED;
+}
+
+static inline bool zf_arena_is_valid(const struct arena *arena)
+{
+    uintptr_t base = (uintptr_t)arena->control->region.base;
+    size_t size_bytes = arena->control->region.size_bytes;
+    if (arena->begin > arena->next || arena->next > arena->end || arena->peak > arena->end)
+        return false;
+    if (zf_arena_is_carved(arena))
+        return arena->begin > base && arena->end <= base + size_bytes;
+    return arena->begin == base && arena->end - arena->begin == size_bytes;
+}
+
+/* Warm up both regions; fills all of the report. Returns what arena_warmup documents. */
+int zf_arena_warm(struct arena_control *control, const struct warmup_options *options,
+                  struct warmup_report *report);
+
+#endif

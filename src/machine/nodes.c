@@ -1,0 +1,201 @@
+/*
+ * NUMA nodes from /sys/devices/system/node below a root directory; see nodes.h.
+ *
+ * Numbers may have gaps, and a node may have memory without CPUs or CPUs without memory, so
+ * everything goes by the lists that the kernel prints ("0-1,4") and nothing by counting. What the
+ * cpuset allows is Mems_allowed_list of /proc/self/status. A node's clean file cache counts as
+ * free: a page that is moved to the node makes the kernel drop it. See
+ * Documentation/ABI/stable/sysfs-devices-node of Linux.
+ */
+#include "machine/nodes.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "machine/lists.h"
+#include "os/os.h"
+
+#define NODE_FOLDER "/sys/devices/system/node/"
+#define LIST_BYTES 8192 /* a list of every second of 1,024 CPUs is 4 KiB */
+
+/* Read a file of at most LIST_BYTES; false when it cannot be read. */
+static bool read_text(const char *root, const char *path, char *text)
+{
+    char full[512];
+    int length = snprintf(full, sizeof full, "%s%s", strcmp(root, "/") == 0 ? "" : root, path);
+    return length > 0 && (size_t)length < sizeof full &&
+           zf_os_read_file(full, text, LIST_BYTES) >= 0;
+}
+
+static void parse_nodes(const char *list, struct zf_node_set *nodes)
+{
+    unsigned first, last;
+    memset(nodes, 0, sizeof *nodes);
+    while (zf_list_next(&list, &first, &last))
+        for (unsigned node = first; node <= last && node < ZF_NODES_MAX; ++node)
+            zf_node_set_add(nodes, (int)node);
+}
+
+static int read_nodes(const char *root, const char *path, struct zf_node_set *nodes)
+{
+    char text[LIST_BYTES];
+    memset(nodes, 0, sizeof *nodes);
+    if (!read_text(root, path, text))
+        return -EOPNOTSUPP;
+    parse_nodes(text, nodes);
+    return 0;
+}
+
+int zf_nodes_usable(const char *root, struct zf_node_set *nodes)
+{
+    static const char key[] = "\nMems_allowed_list:\t";
+    char text[LIST_BYTES];
+    struct zf_node_set allowed;
+    const char *list;
+    int rc = read_nodes(root, NODE_FOLDER "has_memory", nodes);
+    ZF_ASSERT(root != NULL);
+    if (rc != 0 || !read_text(root, "/proc/self/status", text))
+        return rc;
+    list = strstr(text, key);
+    if (list == NULL)
+        return 0;
+    parse_nodes(list + sizeof key - 1, &allowed);
+    for (size_t i = 0; i < sizeof nodes->words / sizeof nodes->words[0]; ++i)
+        nodes->words[i] &= allowed.words[i];
+    return 0;
+}
+
+static bool covers(const struct zf_node_set *outer, const struct zf_node_set *inner)
+{
+    bool all = true;
+    for (size_t i = 0; i < sizeof inner->words / sizeof inner->words[0]; ++i)
+        all = all && (inner->words[i] & ~outer->words[i]) == 0;
+    return all;
+}
+
+int zf_nodes_check(const char *root, const struct zf_node_set *nodes)
+{
+    struct zf_node_set existing, usable;
+    ZF_ASSERT(zf_node_set_next(nodes, 0) >= 0);
+    if (read_nodes(root, NODE_FOLDER "has_memory", &existing) != 0)
+        return 0;
+    if (!covers(&existing, nodes))
+        return -ENODEV;
+    return zf_nodes_usable(root, &usable) == 0 && !covers(&usable, nodes) ? -EPERM : 0;
+}
+
+int zf_nodes_with_cpus(const char *root, struct zf_node_set *nodes)
+{
+    ZF_ASSERT(root != NULL);
+    ZF_ASSERT(nodes != NULL);
+    return read_nodes(root, NODE_FOLDER "has_cpu", nodes);
+}
+
+static bool node_has_cpu(const char *root, int node, unsigned cpu)
+{
+    char path[64];
+    char text[LIST_BYTES];
+    (void)snprintf(path, sizeof path, NODE_FOLDER "node%d/cpulist", node);
+    return read_text(root, path, text) && zf_list_holds(text, cpu);
+}
+
+int zf_node_of_cpu(const char *root, unsigned cpu)
+{
+    struct zf_node_set nodes;
+    int rc = zf_nodes_with_cpus(root, &nodes);
+    if (rc != 0)
+        return rc;
+    for (int node = zf_node_set_next(&nodes, 0); node >= 0;
+         node = zf_node_set_next(&nodes, node + 1))
+        if (node_has_cpu(root, node, cpu))
+            return node;
+    return -ENODEV;
+}
+
+/* Enter one node's CPUs; one more than the highest. */
+static size_t enter_cpus(const char *root, int node, int16_t *nodes, size_t cpus_max)
+{
+    char path[64];
+    char text[LIST_BYTES];
+    const char *list = text;
+    unsigned first, last;
+    size_t count = 0;
+    (void)snprintf(path, sizeof path, NODE_FOLDER "node%d/cpulist", node);
+    if (!read_text(root, path, text))
+        return 0;
+    while (zf_list_next(&list, &first, &last))
+        for (size_t cpu = first; cpu <= last && cpu < cpus_max; ++cpu) {
+            nodes[cpu] = (int16_t)node;
+            count = cpu + 1;
+        }
+    return count;
+}
+
+size_t zf_nodes_of_cpus(const char *root, int16_t *nodes, size_t cpus_max)
+{
+    struct zf_node_set set;
+    size_t count = 0;
+    ZF_ASSERT(nodes != NULL && cpus_max != 0);
+    for (size_t cpu = 0; cpu < cpus_max; ++cpu)
+        nodes[cpu] = -1;
+    if (zf_nodes_with_cpus(root, &set) != 0)
+        return 0;
+    for (int node = zf_node_set_next(&set, 0); node >= 0; node = zf_node_set_next(&set, node + 1)) {
+        size_t end = enter_cpus(root, node, nodes, cpus_max);
+        count = end > count ? end : count;
+    }
+    return count;
+}
+
+/* Distances stand in the order of the nodes that are online. */
+int zf_node_nearest(const char *root, int node, const struct zf_node_set *candidates)
+{
+    char path[64];
+    char text[LIST_BYTES];
+    struct zf_node_set online;
+    char *rest = text;
+    int nearest = zf_node_set_next(candidates, 0);
+    unsigned long least = ULONG_MAX;
+    ZF_ASSERT(nearest >= 0);
+    if (zf_node_set_holds(candidates, node))
+        return node;
+    (void)snprintf(path, sizeof path, NODE_FOLDER "node%d/distance", node);
+    if (read_nodes(root, NODE_FOLDER "online", &online) != 0 || !read_text(root, path, text))
+        return nearest;
+    for (int other = zf_node_set_next(&online, 0); other >= 0;
+         other = zf_node_set_next(&online, other + 1)) {
+        const char *number = rest;
+        unsigned long distance = strtoul(number, &rest, 10);
+        if (rest != number && distance < least && zf_node_set_holds(candidates, other)) {
+            least = distance;
+            nearest = other;
+        }
+    }
+    return nearest;
+}
+
+/* A field of a node's meminfo, "Node 0 MemFree:   12 kB". */
+static size_t field_bytes(const char *text, const char *key)
+{
+    const char *value = strstr(text, key);
+    return value == NULL ? 0 : (size_t)strtoull(value + strlen(key), NULL, 10) * 1024;
+}
+
+size_t zf_node_free_bytes(const char *root, int node)
+{
+    char path[64];
+    char text[LIST_BYTES];
+    size_t cache_bytes, dirty_bytes;
+    ZF_ASSERT(node >= 0);
+    (void)snprintf(path, sizeof path, NODE_FOLDER "node%d/meminfo", node);
+    if (!read_text(root, path, text) || strstr(text, " MemFree:") == NULL)
+        return SIZE_MAX;
+    cache_bytes = field_bytes(text, " Active(file):") + field_bytes(text, " Inactive(file):");
+    dirty_bytes = field_bytes(text, " Dirty:") + field_bytes(text, " Writeback:");
+    return field_bytes(text, " MemFree:") +
+           (cache_bytes > dirty_bytes ? cache_bytes - dirty_bytes : 0);
+}

@@ -1,0 +1,40 @@
+/*
+ * What the files of the fake share about its ranges; not for tests.
+ */
+#ifndef ZF_TESTS_FAKE_RANGE_H
+#define ZF_TESTS_FAKE_RANGE_H
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/types.h>
+
+#include "fake/fake_os.h"
+
+#define PAGE ((size_t)4096)
+#define RANGES_MAX 64
+#define FAKE_NODE_FOLDER "/sys/devices/system/node/"
+
+#define must(condition)                                                                            \
+    ((condition)                                                                                   \
+         ? (void)0                                                                                 \
+         : (fprintf(stderr, "%s:%d: misuse of os.h: %s\n", __FILE__, __LINE__, #condition),        \
+            abort()))
+
+extern struct fake_range fake_ranges[RANGES_MAX];
+
+/* The range that holds all of this, for a call that needs it committed or not. */
+struct fake_range *fake_range_of(const void *base, size_t size_bytes, bool committed);
+
+/* The number of an address's page in its range. */
+size_t fake_first_page(const struct fake_range *range, const void *base);
+
+/* Of a range's pages, those that something has touched or populated. */
+size_t fake_present_pages(const unsigned char *base, size_t size_bytes);
+
+/* Where a page goes by its range's policy, or to the last node when that is full. */
+int fake_choose_node(const struct fake_range *range, size_t page);
+
+/* What a file below the folder of nodes says: nodes in a row, CPU n on node n. */
+ssize_t fake_read_node_file(const char *name, char *text, size_t size_bytes);
+
+#endif
