@@ -110,10 +110,10 @@ int main(int argument_count, char **arguments)
     static const struct hot_tracer tracer =
         HOT_TRACER(.begin = on_begin, .end = on_end, .violation = on_violation, .context = &trace);
     struct arena *arena;
-    unsigned char *buffer = malloc(BUFFER_BYTES);
+    static unsigned char buffer[BUFFER_BYTES];
     uint64_t violations = 0;
     FILE *file = argument_count == 2 ? fopen(arguments[1], "w") : NULL;
-    if (file == NULL || buffer == NULL)
+    if (file == NULL)
         return fprintf(stderr, "usage: tracer FILE\n"), 2;
     if (arena_create(&arena, &ARENA_OPTIONS(.capacity_bytes = sizeof(struct entry[ENTRIES_MAX]))) ||
         arena_warmup(arena, NULL, NULL))
@@ -130,6 +130,5 @@ int main(int argument_count, char **arguments)
     printf("%zu entries in %s, %" PRIu64 " violations, seen by %s\n", trace.count, arguments[1],
            violations, hot_source_name(hot_source_active()));
     arena_destroy(arena);
-    free(buffer);
     return fclose(file) == 0 ? 0 : 1;
 }

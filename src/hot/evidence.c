@@ -55,7 +55,7 @@ void zf_hot_evidence_take(const struct hot_violation *violation, struct zf_hot_e
     if (violation->address == 0)
         return;
     evidence->in_arena = zf_registry_ask(violation->address, &evidence->arena);
-    if (evidence->origin_known)
+    if (thread != NULL && evidence->origin_known)
         find_earlier(thread, violation, &evidence->earlier);
 }
 
@@ -77,10 +77,9 @@ static void find_access(const struct hot_violation *violation, struct zf_hot_evi
     if (violation->kind == HOT_KERNEL_FAULT)
         return;
     evidence->access = access_of(violation->instruction);
-    if (page_of(violation->address) == page_of(violation->instruction))
-        evidence->access = HOT_ACCESS_EXECUTE;
     /* An instruction lies across two pages at most. */
-    else if (violation->address - violation->instruction < CODE_BYTES)
+    if (page_of(violation->address) == page_of(violation->instruction) ||
+        violation->address - violation->instruction < CODE_BYTES)
         evidence->access = HOT_ACCESS_EXECUTE;
     if (evidence->earlier.time_ns != 0)
         evidence->earlier.access = access_of(evidence->earlier.instruction);

@@ -99,7 +99,7 @@ static void vfork_shares_the_stack_and_returns_twice(void **state)
     hot_section_begin(&section);
     child = vfork(); /* NOLINT: it is what is tested */
     if (child == 0) {
-        seen_by_both = 1;
+        seen_by_both = 1; /* NOLINT: a volatile of the parent, on purpose */
         _exit(6);
     }
     assert_true(hot_section_end(&section) > 0); /* sanitizers add some */

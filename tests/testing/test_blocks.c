@@ -18,7 +18,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-static void take_verdict(const char *verdict, const char *file, int line, const char *text);
+static void take_verdict(const char *what, const char *file, int line, const char *text);
 
 #define ZEROFAULT_TEST_FAIL(file, line, text) take_verdict("failed", file, line, text)
 #define ZEROFAULT_TEST_SKIP(file, line, text) take_verdict("skipped", file, line, text)
