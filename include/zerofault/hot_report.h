@@ -154,6 +154,175 @@ ZEROFAULT_API const char *hot_access_name(enum hot_access access);
 /** As hot_place_name. Returns a static string. Latency hot. Threads any. Since 0.1. */
 ZEROFAULT_API const char *hot_cause_name(enum hot_cause cause);
 
+/* --------------------------------------------------------------------------------------- report */
+
+struct hot_report;
+
+/* How a report is made. Zero of every field is the default. */
+struct hot_report_options {
+    size_t struct_size; /* filled by HOT_REPORT_OPTIONS */
+    size_t sites_max;   /* sites that it keeps apart, some 2 KiB each; default 128, at most 65536 */
+};
+#define HOT_REPORT_OPTIONS(...)                                                                    \
+    ((struct hot_report_options){.struct_size = sizeof(struct hot_report_options), __VA_ARGS__})
+
+/* Violations of one kind, in one section, by one instruction with one call chain, in one arena or
+ * none. */
+struct hot_site {
+    size_t struct_size; /* filled by HOT_SITE_INIT */
+    enum hot_kind kind;
+    enum hot_source source;
+    char section[48];                /* name */
+    char section_file[HOT_NAME_MAX]; /* where it is defined */
+    uint32_t section_line;
+    bool suppressed;   /* by a rule */
+    uint64_t count;    /* violations */
+    uint64_t first_ns; /* CLOCK_MONOTONIC of the first, and of the last */
+    uint64_t last_ns;
+    uintptr_t address;     /* data address of the first; 0 unknown */
+    uintptr_t address_min; /* of all; 0 unknown */
+    uintptr_t address_max;
+    uintptr_t instruction;     /* 0 unknown */
+    char arena[48];            /* that owns the address; "" none */
+    size_t arena_offset_bytes; /* of the first */
+    uint32_t thread_id;        /* of the first */
+    size_t request_bytes;      /* HOT_REFUSED: of the first */
+    long system_call;          /* HOT_SYSTEM_CALL, else -1 */
+    uint64_t duration_ns;      /* HOT_OVER_BUDGET: of the first */
+    uint32_t cpu_before;       /* HOT_MIGRATION: of the first */
+    uint32_t cpu_after;
+    size_t frame_count; /* return addresses, innermost first */
+    uintptr_t frames[HOT_FRAMES_MAX];
+};
+#define HOT_SITE_INIT                                                                              \
+    {                                                                                              \
+        .struct_size = sizeof(struct hot_site)                                                     \
+    }
+
+/* Sums of a report. */
+struct hot_report_totals {
+    size_t struct_size;             /* filled by HOT_REPORT_TOTALS_INIT */
+    size_t sites;                   /* kept; hot_report_site takes numbers below this */
+    uint64_t violations;            /* at those */
+    size_t suppressed_sites;        /* of the sites */
+    uint64_t suppressed_violations; /* of the violations */
+    uint64_t unsorted_violations;   /* counted, but there was no room for their sites */
+};
+#define HOT_REPORT_TOTALS_INIT                                                                     \
+    {                                                                                              \
+        .struct_size = sizeof(struct hot_report_totals)                                            \
+    }
+
+/**
+ * Make an empty report, with all the memory that adding to it will need.
+ *
+ * Returns  0; -EINVAL `report` is NULL or a field has a bad value; -E2BIG `options` has a non-zero
+ *          tail that this version does not know; -ENOMEM no memory
+ * Latency  cold: a few system calls
+ * Threads  any
+ * Since    0.1
+ */
+ZEROFAULT_API int hot_report_create(struct hot_report **report,
+                                    const struct hot_report_options *options);
+
+/**
+ * Give a report back. NULL is ignored.
+ *
+ * Returns  nothing
+ * Latency  cold
+ * Threads  no other call on this report may run meanwhile, hooks included
+ * Since    0.1
+ */
+ZEROFAULT_API void hot_report_destroy(struct hot_report *report);
+
+/**
+ * Add a violation to a report; a hot_hook, with the report as its context.
+ *
+ * A site that is known already costs a search and a few additions; a new one is copied, with the
+ * evidence that only this moment has. Does not allocate, wait or enter the kernel. When there is no
+ * room for another site, the violation is counted as unsorted.
+ *
+ * Returns  nothing
+ * Latency  warm: no system call, no lock; O(records in the thread's ring) for a new site
+ * Threads  any number at once; also in signal handlers
+ * Since    0.1
+ */
+ZEROFAULT_API void hot_report_add(const struct hot_violation *violation, void *report);
+
+/**
+ * Leave certain sites out of print.
+ *
+ * A rule is a word, a colon and a pattern in which `*` stands for any text: "function:load_*" and
+ * "object:libfoo.so*" fit when the faulting instruction or any caller lies there, "arena:scratch"
+ * the arena of the address, "section:warm*" the section's name. A path fits with or without its
+ * folders. What a rule leaves out is still counted and told as such.
+ *
+ * Returns  0; -EINVAL an argument is NULL or the rule is none; -ENOMEM no memory
+ * Latency  cold
+ * Threads  not with other calls on this report but hot_report_add
+ * Since    0.1
+ */
+ZEROFAULT_API int hot_report_suppress(struct hot_report *report, const char *rule);
+
+/**
+ * Read rules from a file: one to a line; empty lines, and what follows a `#`, are ignored.
+ *
+ * All of them or none are taken. `line` may be NULL; otherwise it tells the number of the line that
+ * was refused, or 0.
+ *
+ * Returns  0; -EINVAL an argument is NULL or a line is no rule; -ENOMEM no memory; otherwise the
+ *          error of opening or reading the file
+ * Latency  cold
+ * Threads  as hot_report_suppress
+ * Since    0.1
+ */
+ZEROFAULT_API int hot_report_suppress_file(struct hot_report *report, const char *path,
+                                           size_t *line);
+
+/**
+ * Sum up.
+ *
+ * Returns  0; -EINVAL an argument is NULL or the size of `totals` is unknown
+ * Latency  cold when there are rules about functions or objects, else warm
+ * Threads  as hot_report_suppress
+ * Since    0.1
+ */
+ZEROFAULT_API int hot_report_sum(struct hot_report *report, struct hot_report_totals *totals);
+
+/**
+ * Fill in one site, by its number in the order of first violations.
+ *
+ * Returns  0; -EINVAL an argument is NULL or the size of `site` is unknown; -ENOENT there is no
+ *          such site; -EAGAIN it is being added this moment
+ * Latency  cold when there are rules about functions or objects, else warm
+ * Threads  as hot_report_suppress
+ * Since    0.1
+ */
+ZEROFAULT_API int hot_report_site(struct hot_report *report, size_t number, struct hot_site *site);
+
+/**
+ * Describe the first violation of a site, with what was known of it when it was added.
+ *
+ * Returns  0; -EINVAL an argument is NULL or the size of `description` is unknown; -ENOENT,
+ *          -EAGAIN as of hot_report_site; -ENOMEM no memory
+ * Latency  cold: as hot_violation_describe
+ * Threads  as hot_report_suppress
+ * Since    0.1
+ */
+ZEROFAULT_API int hot_report_describe(struct hot_report *report, size_t number,
+                                      struct hot_description *description);
+
+/**
+ * Print a report for people, the gravest kind first: for each site what, where, by whom, the likely
+ * cause and what helps; then what was left out, and one line that sums up and begins with SUMMARY.
+ *
+ * Returns  0; -EINVAL an argument is NULL; -ENOMEM no memory; -EIO the stream failed
+ * Latency  cold: as hot_violation_describe, for each site
+ * Threads  as hot_report_suppress
+ * Since    0.1
+ */
+ZEROFAULT_API int hot_report_print(struct hot_report *report, FILE *stream);
+
 ZEROFAULT_END_DECLS
 
 #endif

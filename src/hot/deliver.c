@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include <zerofault/hot_report.h>
+
 #include "arena/registry.h"
 #include "hot/chains.h"
 #include "hot/trace.h"
@@ -21,6 +23,7 @@ struct delivery {
     const struct hot_section *section;
     struct zf_hot_tally *tally;
     const struct zf_hot_finding *finding;
+    struct hot_report *report; /* for HOT_ABORT; NULL without memory */
 };
 
 struct hot_violation zf_hot_describe(const struct zf_hot_thread *thread,
@@ -75,7 +78,10 @@ static void tell(const struct delivery *delivery, struct hot_violation violation
     zf_hot_name_arena(&violation, &match);
     zf_hot_trace_violation(delivery->thread, &violation);
     if (policy == HOT_ABORT) {
-        (void)hot_violation_print(&violation, stderr);
+        if (delivery->report != NULL)
+            hot_report_add(&violation, delivery->report);
+        else
+            (void)hot_violation_print(&violation, stderr);
         return;
     }
     if (section->hook == NULL || policy < HOT_CALLBACK)
@@ -90,7 +96,7 @@ static void tell(const struct delivery *delivery, struct hot_violation violation
 void zf_hot_tell(struct zf_hot_thread *thread, const struct hot_section *section,
                  struct zf_hot_tally *tally, struct hot_violation violation)
 {
-    struct delivery delivery = {thread, section, tally, NULL};
+    struct delivery delivery = {thread, section, tally, NULL, NULL};
     tell(&delivery, violation);
 }
 
@@ -180,7 +186,7 @@ static bool is_told_enough(const struct delivery *delivery, enum hot_kind kind)
 void zf_hot_deliver(struct zf_hot_thread *thread, const struct hot_section *section,
                     struct zf_hot_tally *tally, const struct zf_hot_finding *finding)
 {
-    struct delivery delivery = {thread, section, tally, finding};
+    struct delivery delivery = {thread, section, tally, finding, NULL};
     enum hot_policy gravest = HOT_IGNORE;
     if (thread != NULL)
         thread->busy = false; /* hooks are the program's code, and need not return */
@@ -189,12 +195,17 @@ void zf_hot_deliver(struct zf_hot_thread *thread, const struct hot_section *sect
         uint64_t count = untold(&delivery, (enum hot_kind)kind);
         if (count == 0 || (policy < HOT_CALLBACK && !zf_hot_is_observed()))
             continue;
+        if (policy == HOT_ABORT && delivery.report == NULL)
+            (void)hot_report_create(&delivery.report, &HOT_REPORT_OPTIONS(.sites_max = 32));
         tell_kind(&delivery, (enum hot_kind)kind, count);
         if (policy > gravest && !is_told_enough(&delivery, (enum hot_kind)kind))
             gravest = policy;
     }
-    if (gravest == HOT_ABORT)
+    if (gravest == HOT_ABORT) {
+        if (delivery.report != NULL)
+            (void)hot_report_print(delivery.report, stderr);
         abort();
+    }
     if (gravest == HOT_TRAP)
         (void)raise(SIGTRAP);
 }

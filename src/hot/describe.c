@@ -80,6 +80,7 @@ int hot_violation_describe(const struct hot_violation *violation,
     struct hot_description *known;
     struct zf_hot_evidence evidence;
     struct zf_os_symbols *symbols;
+    int rc = -ENOMEM;
     if (violation == NULL || violation->section == NULL || zf_result_check(description) != 0)
         return -EINVAL;
     if (violation->trapped)
@@ -93,7 +94,8 @@ int hot_violation_describe(const struct hot_violation *violation,
         zf_os_symbols_close(symbols);
         zf_result_give(description, known, sizeof *known);
         free(known);
+        rc = 0;
     }
     hot_pause_end();
-    return known == NULL ? -ENOMEM : 0;
+    return rc;
 }
