@@ -99,6 +99,7 @@ static void what_cannot_be_told_is_skipped_under_cmocka(void **state)
     assert_null(strstr(result.output, "not reached"));
 }
 
+#ifdef VALGRIND
 static void valgrind_skips_and_runs_the_body(void **state)
 {
     (void)state;
@@ -109,6 +110,7 @@ static void valgrind_skips_and_runs_the_body(void **state)
     assert_contains(result.output, " in dirty: skipped: Valgrind touches memory of its own\n");
     assert_contains(result.output, "[  SKIPPED ] dirty");
 }
+#endif
 
 /* ---------------------------------------------------------------------------- without framework */
 
@@ -146,7 +148,9 @@ int main(void)
         cmocka_unit_test(without_a_ring_the_fault_is_counted_and_the_remedy_told),
         cmocka_unit_test(an_assertion_that_fails_inside_does_not_spoil_the_next_test),
         cmocka_unit_test(what_cannot_be_told_is_skipped_under_cmocka),
+#ifdef VALGRIND
         cmocka_unit_test(valgrind_skips_and_runs_the_body),
+#endif
         cmocka_unit_test(without_a_framework_a_fault_aborts_with_the_message),
         cmocka_unit_test(without_a_framework_a_skip_is_told_and_the_program_goes_on),
     };

@@ -127,7 +127,8 @@ class test_block
     test_block(const test_block &) = delete;
     test_block &operator=(const test_block &) = delete;
 
-    ~test_block() /* NOLINT(bugprone-exception-escape): a framework's failure may be one */
+    ~test_block() noexcept(
+        false) /* NOLINT(bugprone-exception-escape): a framework's failure may be one */
     {
         if (!block_.begun || block_.ended)
             return;
