@@ -69,15 +69,16 @@ enum hot_policy {
 /*
  * What a thread watches besides page faults; flags of hot_thread_options.watch.
  *
- * Traps make every page fault of the thread about twice as long, whether a section is open or not,
- * and cost nothing else. In a section whose policy for HOT_FAULT is HOT_TRAP, the hook is called
- * in the signal handler (SIGTRAP), between the fault and the next instruction: it may do what a
- * handler may, look at the stack, or leave by siglongjmp; what it faults and calls is left out.
- * Without a hook the process stops there, and a debugger or the core file shows the instruction. A
- * fault that comes while SIGTRAP is blocked is told late, as asynchronous; further ones merge into
- * it and are told at the end of the section, as are faults of the guard's own code. SIGTRAP of any
- * other origin goes to the handler from before. A debugger takes SIGTRAP for itself and stops at
- * every fault of the thread, unless told to pass it (gdb: handle SIGTRAP nostop noprint pass).
+ * Traps make every page fault of the thread at least twice as long, whether a section is open or
+ * not, and cost nothing else. In a section whose policy for HOT_FAULT is HOT_TRAP, the hook is
+ * called in the signal handler (SIGTRAP), between the fault and the next instruction: it may do
+ * what a handler may, look at the stack, or leave by siglongjmp; what it faults and calls is left
+ * out. Without a hook the process stops there, and a debugger or the core file shows the
+ * instruction. A fault that comes while SIGTRAP is blocked is told late, as asynchronous; further
+ * ones merge into it and are told at the end of the section, as are faults of the guard's own
+ * code. SIGTRAP of any other origin goes to the handler from before. A debugger takes SIGTRAP for
+ * itself and stops at every fault of the thread, unless told to pass it (gdb: handle SIGTRAP
+ * nostop noprint pass).
  */
 enum hot_watch {
     HOT_WATCH_SWITCHES = 1 << 0,      /* context switches, with the preempted bit */

@@ -105,10 +105,9 @@ static bool tell_sections(const struct catch *caught)
         if (!is_wanted_by(caught, index))
             continue;
         ++zf_hot_force(thread, index)->trapped;
+        zf_hot_tell(thread, tally->section, tally, describe(caught, tally->section));
         if (tally->section->hook == NULL)
             must_stop = true;
-        else
-            zf_hot_tell(thread, tally->section, tally, describe(caught, tally->section));
     }
     return must_stop;
 }

@@ -379,7 +379,15 @@ static void late_trap_of_an_earlier_section_is_nobodys(void **state)
 struct progress {
     uint32_t watched;
     int steps;
+    int traced; /* traps told to the tracer */
 };
+
+static void count_traced(const struct hot_violation *violation, void *context)
+{
+    ((struct progress *)context)->traced += violation->trapped;
+}
+
+static struct hot_tracer tracer = HOT_TRACER(.violation = count_traced);
 
 static void attach_in_child(struct progress *progress)
 {
@@ -387,6 +395,8 @@ static void attach_in_child(struct progress *progress)
     struct rlimit no_core = {0, 0};
     (void)setrlimit(RLIMIT_CORE, &no_core);
     (void)signal(SIGTRAP, SIG_DFL);
+    tracer.context = progress;
+    (void)hot_trace(&tracer);
     (void)hot_thread_attach(&HOT_THREAD_OPTIONS(.watch = HOT_WATCH_TRAPS), &report);
     progress->watched = report.watched;
 }
@@ -442,6 +452,7 @@ static void without_a_hook_the_process_stops_at_the_fault(void **state)
         assert_int_equal(found.watched, HOT_WATCH_TRAPS);
         assert_int_equal(status, SIGTRAP);
         assert_int_equal(found.steps, steps[i]);
+        assert_int_equal(found.traced, i == 0 ? 1 : 0);
     }
 }
 
