@@ -490,6 +490,7 @@ static void signals_that_are_no_faults_go_to_the_handler_from_before(void **stat
 
 static void fault_in_child(void *shared)
 {
+    plant_faults(1); /* the child's own copies of what the function writes to */
     hot_section_begin(&section);
     plant_faults(2);
     *(int *)shared = hot_section_end(&section) == 2 && traps == 0 ? 1 : 2;
