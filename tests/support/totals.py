@@ -17,6 +17,8 @@ OUTCOMES = {"OK": "passed", "FAILED": "failed", "SKIPPED": "skipped"}
 def outcome_of(test):
     """What ctest says of a test as a whole; one that could not be started has failed."""
     skipped = test.find("skipped")
+    if test.get("status") == "disabled":
+        return "skipped"
     if test.get("status") == "notrun" and "SKIP_" in skipped.get("message", ""):
         return "skipped"
     return "passed" if test.get("status") == "run" else "failed"
