@@ -94,8 +94,8 @@ static int move(struct arena_control *control, const struct zf_placement *placem
     control->wishes.bind = WARMUP_REQUIRE;
     control->wishes.node = zf_placement_node(placement);
     control->wishes.placement = ARENA_PLACE_NODE;
-    rc = place(control, placement, placement);
     /* Also with the policy refused: the report says so. */
+    (void)place(control, placement, placement);
     rc = zf_arena_warm(control, &options, report);
     control->wishes.bind = bind == WARMUP_OFF ? WARMUP_PREFER : bind;
     if (rc == 0 && bind != WARMUP_REQUIRE)

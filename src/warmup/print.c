@@ -100,12 +100,11 @@ static void print_method(FILE *stream, const struct warmup_report *report)
 static void print_bind(FILE *stream, const struct warmup_report *report)
 {
     char title[32];
-    if (report->bind.asked == WARMUP_OFF)
+    if (report->bind.asked == WARMUP_OFF ||
+        (report->node < 0 && report->placement >= ARENA_INTERLEAVE))
         (void)snprintf(title, sizeof title, "nodes");
     else if (report->node >= 0)
         (void)snprintf(title, sizeof title, "node %d", report->node);
-    else if (report->placement >= ARENA_INTERLEAVE)
-        (void)snprintf(title, sizeof title, "nodes");
     else
         (void)snprintf(title, sizeof title, "node local");
     print_item(stream, title, &report->bind);

@@ -264,7 +264,7 @@ static void mine_is_the_part_that_was_set_for_the_cpu(void **state)
 
 static void mine_is_on_the_nearest_node_that_has_a_part(void **state)
 {
-    struct zf_node_set usable;
+    struct zf_node_set usable = {{0}};
     struct arena_group *group;
     struct warmup_report reports[64];
     cpu_set_t before, one;
