@@ -85,7 +85,7 @@ static void bad_options_are_refused_and_leave_nothing(void **state)
 static void without_wishes_there_is_a_part_on_each_node_with_cpus_and_memory(void **state)
 {
     struct arena_group *group = create(&ARENA_GROUP_OPTIONS(.name = "g", .capacity_bytes = MIB));
-    struct zf_node_set memory, cpus;
+    struct zf_node_set memory = {{0}}, cpus = {{0}};
     size_t count = 0;
     (void)state;
     need("nodes told", zf_nodes_usable("", &memory) == 0 && zf_nodes_with_cpus("", &cpus) == 0,
@@ -282,7 +282,7 @@ static void mine_is_on_the_nearest_node_that_has_a_part(void **state)
     assert_int_equal(sched_getaffinity(0, sizeof before, &before), 0);
     for (unsigned cpu = 0; cpu < (unsigned)sysconf(_SC_NPROCESSORS_ONLN); ++cpu) {
         int nearest = zf_node_nearest("", zf_node_of_cpu("", cpu), &usable);
-        struct zf_node_set with_cpus, parts = {{0}};
+        struct zf_node_set with_cpus = {{0}}, parts = {{0}};
         assert_int_equal(zf_nodes_with_cpus("", &with_cpus), 0);
         for (size_t i = 0; i < arena_group_parts_count(group); ++i)
             zf_node_set_add(&parts, arena_group_at(group, i)->node);
