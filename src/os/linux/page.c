@@ -14,34 +14,10 @@
 #include <unistd.h>
 
 #include "base/arith.h"
+#include "os/linux/pagemap.h"
 #include "os/os.h"
 
-/* linux/fs.h of Linux 6.7; the headers of older systems lack it. */
-struct scan_region {
-    uint64_t start;
-    uint64_t end;
-    uint64_t categories;
-};
-struct scan_request {
-    uint64_t size;
-    uint64_t flags;
-    uint64_t start;
-    uint64_t end;
-    uint64_t walk_end;
-    uint64_t regions;
-    uint64_t regions_count;
-    uint64_t pages_max;
-    uint64_t categories_inverted;
-    uint64_t categories_all;
-    uint64_t categories_any;
-    uint64_t categories_reported;
-};
-#define SCAN_REQUEST _IOWR('f', 16, struct scan_request)
-enum { SCAN_PRESENT = 1 << 3, SCAN_SWAPPED = 1 << 4, SCAN_ZERO_PAGE = 1 << 5, SCAN_HUGE = 1 << 6 };
 #define SCAN_ALL ((uint64_t)(SCAN_PRESENT | SCAN_SWAPPED | SCAN_ZERO_PAGE | SCAN_HUGE))
-
-#define ENTRY_PRESENT (UINT64_C(1) << 63)
-#define ENTRY_SWAPPED (UINT64_C(1) << 62)
 
 enum { POLICY_OF_ADDRESS = 1 << 1 };
 
@@ -73,8 +49,8 @@ static int read_entry(int pagemap, uintptr_t start, struct zf_os_page *page)
     ssize_t length = pread(pagemap, &entry, sizeof entry, offset);
     if (length != (ssize_t)sizeof entry)
         return length < 0 ? -errno : -EIO;
-    page->present = (entry & ENTRY_PRESENT) != 0;
-    page->swapped = (entry & ENTRY_SWAPPED) != 0;
+    page->present = (entry & PAGEMAP_PRESENT) != 0;
+    page->swapped = (entry & PAGEMAP_SWAPPED) != 0;
     return 0;
 }
 
