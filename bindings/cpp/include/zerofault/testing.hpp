@@ -127,8 +127,8 @@ class test_block
     test_block(const test_block &) = delete;
     test_block &operator=(const test_block &) = delete;
 
-    ~test_block() noexcept(
-        false) /* NOLINT(bugprone-exception-escape): a framework's failure may be one */
+    /* A framework's failure may be an exception. */
+    ~test_block() noexcept(false) /* NOLINT(bugprone-exception-escape) */
     {
         if (!block_.begun || block_.ended)
             return;
