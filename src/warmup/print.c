@@ -87,8 +87,16 @@ static void print_header(FILE *stream, const struct warmup_report *report)
                 mebibytes(report->limit_free_bytes));
 }
 
+/* A verify reports what it found, and at most the proof. */
+static bool has_run(const struct warmup_report *report)
+{
+    return report->spent_ns[WARMUP_PREFLIGHT] != 0;
+}
+
 static void print_method(FILE *stream, const struct warmup_report *report)
 {
+    if (!has_run(report))
+        return;
     fprintf(stream, "  %-*s%s", COLUMN_WIDTH, "method", warmup_method_name(report->method));
     if (report->fallback_error != 0) {
         fputs(", because the one before it said ", stream);
@@ -119,21 +127,32 @@ static void print_bind(FILE *stream, const struct warmup_report *report)
     fputc('\n', stream);
 }
 
+static void print_time(FILE *stream, const struct warmup_report *report)
+{
+    const char *before = "";
+    for (int phase = 0; phase < WARMUP_PHASE_COUNT; ++phase) {
+        if (report->spent_ns[phase] == 0)
+            continue;
+        if (*before == '\0')
+            fprintf(stream, "  %-*s", COLUMN_WIDTH, "time");
+        fprintf(stream, "%s%s %.2f", before, warmup_phase_name((enum warmup_phase)phase),
+                (double)report->spent_ns[phase] / 1e6);
+        before = ", ";
+    }
+    if (*before != '\0')
+        fputs(" ms\n", stream);
+}
+
 static void print_outcome(FILE *stream, const struct warmup_report *report)
 {
     fprintf(stream, "  %-*s%llu minor, %llu major in this thread\n", COLUMN_WIDTH, "faults",
             (unsigned long long)report->faults_minor, (unsigned long long)report->faults_major);
-    fprintf(stream, "  %-*s", COLUMN_WIDTH, "proof");
-    if (report->spent_ns[WARMUP_PROVE] == 0)
-        fputs("not reached\n", stream);
-    else
-        fprintf(stream, "%llu faults in a second populate\n",
+    if (report->spent_ns[WARMUP_PROVE] != 0)
+        fprintf(stream, "  %-*s%llu faults in a second populate\n", COLUMN_WIDTH, "proof",
                 (unsigned long long)report->proof_faults);
-    fprintf(stream, "  %-*s", COLUMN_WIDTH, "time");
-    for (int phase = 0; phase < WARMUP_PHASE_COUNT && report->spent_ns[phase] != 0; ++phase)
-        fprintf(stream, "%s%s %.2f", phase == 0 ? "" : ", ",
-                warmup_phase_name((enum warmup_phase)phase), (double)report->spent_ns[phase] / 1e6);
-    fputs(" ms\n", stream);
+    else if (has_run(report))
+        fprintf(stream, "  %-*snot reached\n", COLUMN_WIDTH, "proof");
+    print_time(stream, report);
 }
 
 int warmup_report_print(const struct warmup_report *report, FILE *stream)

@@ -170,6 +170,25 @@ static void steps_that_were_not_reached_are_not_made_up(void **state)
     assert_null(strstr(line, "prove"));
 }
 
+static void a_verify_shows_no_step_that_it_does_not_have(void **state)
+{
+    struct warmup_report report = rich();
+    char text[4096];
+    (void)state;
+    report.method = WARMUP_METHOD_NONE;
+    report.fallback_error = 0;
+    memset(report.spent_ns, 0, sizeof report.spent_ns);
+    print(&report, text, sizeof text);
+    assert_null(strstr(text, "\n  method"));
+    assert_null(strstr(text, "\n  proof"));
+    assert_null(strstr(text, "\n  time"));
+    assert_non_null(strstr(text, "\n  faults"));
+
+    report.spent_ns[WARMUP_PROVE] = 1500000;
+    ASSERT_LINE(&report, "proof", "0 faults in a second populate");
+    ASSERT_LINE(&report, "time", "prove 1.50 ms");
+}
+
 static void a_report_that_nobody_filled_prints_without_numbers(void **state)
 {
     struct warmup_report report = WARMUP_REPORT_INIT;
@@ -254,6 +273,7 @@ int main(void)
         cmocka_unit_test(the_first_line_says_what_and_how_it_went),
         cmocka_unit_test(a_limit_is_printed_with_its_numbers),
         cmocka_unit_test(steps_that_were_not_reached_are_not_made_up),
+        cmocka_unit_test(a_verify_shows_no_step_that_it_does_not_have),
         cmocka_unit_test(a_report_that_nobody_filled_prints_without_numbers),
         cmocka_unit_test(shorter_and_longer_reports_of_other_versions_are_printed),
         cmocka_unit_test(a_name_without_end_is_cut),
