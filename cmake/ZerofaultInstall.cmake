@@ -35,6 +35,7 @@ install(EXPORT zerofaultTargets NAMESPACE zerofault:: DESTINATION ${zf_config_di
 install(FILES
     ${PROJECT_BINARY_DIR}/zerofaultConfig.cmake
     ${PROJECT_BINARY_DIR}/zerofaultConfigVersion.cmake
+    ${CMAKE_CURRENT_LIST_DIR}/FindNuma.cmake
     DESTINATION ${zf_config_dir})
 
 file(RELATIVE_PATH zf_prefix_from_pkgconfig

@@ -20,7 +20,6 @@
 #include "os/os.h"
 
 #define CACHE_LINE 64
-#define CPUS_MAX 8192 /* that Linux can be built for */
 
 static_assert(sizeof(struct arena_group_part) == CACHE_LINE, "a part's head is one cache line");
 
@@ -37,7 +36,7 @@ struct plan {
     size_t parts_count;
     size_t cpus_count;
     int nodes[ARENA_GROUP_PARTS_MAX]; /* of each part; -1 local */
-    uint16_t part_of_cpu[CPUS_MAX];
+    uint16_t part_of_cpu[ZF_OS_CPUS_MAX];
 };
 
 /* ----------------------------------------------------------------------------------------- plan */
@@ -46,7 +45,7 @@ static int plan_by_cpus(const struct arena_group_options *options, struct plan *
 {
     struct zf_node_set usable;
     bool told = zf_nodes_usable("", &usable) == 0 && zf_node_set_count(&usable) != 0;
-    if (options->nodes != NULL || options->cpus_count == 0 || options->cpus_count > CPUS_MAX)
+    if (options->nodes != NULL || options->cpus_count == 0 || options->cpus_count > ZF_OS_CPUS_MAX)
         return -EINVAL;
     plan->cpus_count = options->cpus_count;
     for (size_t part = 0; part < ARENA_GROUP_PARTS_MAX; ++part)
@@ -102,7 +101,7 @@ static uint16_t part_on(const struct plan *plan, int node)
 /* Every CPU gets the part on its node, or on the node nearest to it. */
 static int plan_by_nodes(const struct arena_group_options *options, struct plan *plan)
 {
-    int16_t node_of_cpu[CPUS_MAX];
+    int16_t node_of_cpu[ZF_OS_CPUS_MAX];
     struct zf_node_set nodes;
     int rc = take_nodes(options, &nodes);
     int last_node = -1;
@@ -116,7 +115,7 @@ static int plan_by_nodes(const struct arena_group_options *options, struct plan 
         plan->nodes[plan->parts_count++] = -1;
         return 0;
     }
-    plan->cpus_count = zf_nodes_of_cpus("", node_of_cpu, CPUS_MAX);
+    plan->cpus_count = zf_nodes_of_cpus("", node_of_cpu, ZF_OS_CPUS_MAX);
     for (size_t cpu = 0; cpu < plan->cpus_count; ++cpu) {
         /* Neighbours mostly share a node, and finding the nearest reads files. */
         if (node_of_cpu[cpu] >= 0 && node_of_cpu[cpu] != last_node) {

@@ -1,5 +1,5 @@
 /*
- * NUMA nodes from /sys/devices/system/node below a root directory; see nodes.h.
+ * NUMA nodes of this machine, or from /sys/devices/system/node below a root directory; see nodes.h.
  *
  * Numbers may have gaps, and a node may have memory without CPUs or CPUs without memory, so
  * everything goes by the lists that the kernel prints ("0-1,4") and nothing by counting. What the
@@ -21,6 +21,12 @@
 
 #define NODE_FOLDER "/sys/devices/system/node/"
 #define LIST_BYTES 8192 /* a list of every second of 1,024 CPUs is 4 KiB */
+
+static bool is_this_machine(const char *root)
+{
+    ZF_ASSERT(root != NULL);
+    return *root == '\0';
+}
 
 /* Read a file of at most LIST_BYTES; false when it cannot be read. */
 static bool read_text(const char *root, const char *path, char *text)
@@ -50,23 +56,36 @@ static int read_nodes(const char *root, const char *path, struct zf_node_set *no
     return 0;
 }
 
-int zf_nodes_usable(const char *root, struct zf_node_set *nodes)
+/* What the cpuset allows; everything when that is not told. */
+static void read_allowed(const char *root, struct zf_node_set *allowed)
 {
     static const char key[] = "\nMems_allowed_list:\t";
     char text[LIST_BYTES];
-    struct zf_node_set allowed;
-    const char *list;
-    int rc = read_nodes(root, NODE_FOLDER "has_memory", nodes);
-    ZF_ASSERT(root != NULL);
-    if (rc != 0 || !read_text(root, "/proc/self/status", text))
+    const char *list = read_text(root, "/proc/self/status", text) ? strstr(text, key) : NULL;
+    if (list != NULL)
+        parse_nodes(list + sizeof key - 1, allowed);
+    else
+        memset(allowed, 0xff, sizeof *allowed);
+}
+
+static int read_all(const char *root, struct zf_os_nodes *nodes)
+{
+    int rc = is_this_machine(root) ? zf_os_nodes(nodes) : -EOPNOTSUPP;
+    if (rc != -EOPNOTSUPP)
         return rc;
-    list = strstr(text, key);
-    if (list == NULL)
-        return 0;
-    parse_nodes(list + sizeof key - 1, &allowed);
+    read_allowed(root, &nodes->allowed);
+    (void)read_nodes(root, NODE_FOLDER "has_cpu", &nodes->cpus);
+    return read_nodes(root, NODE_FOLDER "has_memory", &nodes->memory);
+}
+
+int zf_nodes_usable(const char *root, struct zf_node_set *nodes)
+{
+    struct zf_os_nodes all;
+    int rc = read_all(root, &all);
+    ZF_ASSERT(nodes != NULL);
     for (size_t i = 0; i < sizeof nodes->words / sizeof nodes->words[0]; ++i)
-        nodes->words[i] &= allowed.words[i];
-    return 0;
+        nodes->words[i] = rc == 0 ? all.memory.words[i] & all.allowed.words[i] : 0;
+    return rc;
 }
 
 static bool covers(const struct zf_node_set *outer, const struct zf_node_set *inner)
@@ -79,42 +98,25 @@ static bool covers(const struct zf_node_set *outer, const struct zf_node_set *in
 
 int zf_nodes_check(const char *root, const struct zf_node_set *nodes)
 {
-    struct zf_node_set existing, usable;
+    struct zf_os_nodes all;
     ZF_ASSERT(zf_node_set_next(nodes, 0) >= 0);
-    if (read_nodes(root, NODE_FOLDER "has_memory", &existing) != 0)
+    if (read_all(root, &all) != 0)
         return 0;
-    if (!covers(&existing, nodes))
+    if (!covers(&all.memory, nodes))
         return -ENODEV;
-    return zf_nodes_usable(root, &usable) == 0 && !covers(&usable, nodes) ? -EPERM : 0;
+    return covers(&all.allowed, nodes) ? 0 : -EPERM;
 }
 
 int zf_nodes_with_cpus(const char *root, struct zf_node_set *nodes)
 {
-    ZF_ASSERT(root != NULL);
+    struct zf_os_nodes all;
+    int rc = read_all(root, &all);
     ZF_ASSERT(nodes != NULL);
-    return read_nodes(root, NODE_FOLDER "has_cpu", nodes);
+    *nodes = all.cpus;
+    return rc;
 }
 
-static bool node_has_cpu(const char *root, int node, unsigned cpu)
-{
-    char path[64];
-    char text[LIST_BYTES];
-    (void)snprintf(path, sizeof path, NODE_FOLDER "node%d/cpulist", node);
-    return read_text(root, path, text) && zf_list_holds(text, cpu);
-}
-
-int zf_node_of_cpu(const char *root, unsigned cpu)
-{
-    struct zf_node_set nodes;
-    int rc = zf_nodes_with_cpus(root, &nodes);
-    if (rc != 0)
-        return rc;
-    for (int node = zf_node_set_next(&nodes, 0); node >= 0;
-         node = zf_node_set_next(&nodes, node + 1))
-        if (node_has_cpu(root, node, cpu))
-            return node;
-    return -ENODEV;
-}
+/* ----------------------------------------------------------------------------------------- CPUs */
 
 /* Enter one node's CPUs; one more than the highest. */
 static size_t enter_cpus(const char *root, int node, int16_t *nodes, size_t cpus_max)
@@ -138,17 +140,47 @@ static size_t enter_cpus(const char *root, int node, int16_t *nodes, size_t cpus
 size_t zf_nodes_of_cpus(const char *root, int16_t *nodes, size_t cpus_max)
 {
     struct zf_node_set set;
-    size_t count = 0;
+    size_t count = is_this_machine(root) ? zf_os_nodes_of_cpus(nodes, cpus_max) : 0;
     ZF_ASSERT(nodes != NULL && cpus_max != 0);
+    if (count != 0)
+        return count;
     for (size_t cpu = 0; cpu < cpus_max; ++cpu)
         nodes[cpu] = -1;
-    if (zf_nodes_with_cpus(root, &set) != 0)
+    if (read_nodes(root, NODE_FOLDER "has_cpu", &set) != 0)
         return 0;
     for (int node = zf_node_set_next(&set, 0); node >= 0; node = zf_node_set_next(&set, node + 1)) {
         size_t end = enter_cpus(root, node, nodes, cpus_max);
         count = end > count ? end : count;
     }
     return count;
+}
+
+int zf_node_of_cpu(const char *root, unsigned cpu)
+{
+    int16_t nodes[ZF_OS_CPUS_MAX];
+    size_t count = zf_nodes_of_cpus(root, nodes, ZF_OS_CPUS_MAX);
+    if (count == 0)
+        return -EOPNOTSUPP;
+    return cpu < count && nodes[cpu] >= 0 ? nodes[cpu] : -ENODEV;
+}
+
+/* ------------------------------------------------------------------------------------- distance */
+
+/* The nearest as the system tells; -1 when it does not. */
+static int nearest_told(int node, const struct zf_node_set *candidates)
+{
+    int nearest = -1, least = INT_MAX;
+    for (int other = zf_node_set_next(candidates, 0); other >= 0;
+         other = zf_node_set_next(candidates, other + 1)) {
+        int distance = zf_os_node_distance(node, other);
+        if (distance <= 0)
+            return -1;
+        if (distance >= least)
+            continue;
+        least = distance;
+        nearest = other;
+    }
+    return nearest;
 }
 
 /* Distances stand in the order of the nodes that are online. */
@@ -159,10 +191,14 @@ int zf_node_nearest(const char *root, int node, const struct zf_node_set *candid
     struct zf_node_set online;
     char *rest = text;
     int nearest = zf_node_set_next(candidates, 0);
+    int told;
     unsigned long least = ULONG_MAX;
     ZF_ASSERT(nearest >= 0);
     if (zf_node_set_holds(candidates, node))
         return node;
+    told = is_this_machine(root) ? nearest_told(node, candidates) : -1;
+    if (told >= 0)
+        return told;
     (void)snprintf(path, sizeof path, NODE_FOLDER "node%d/distance", node);
     if (read_nodes(root, NODE_FOLDER "online", &online) != 0 || !read_text(root, path, text))
         return nearest;
@@ -177,6 +213,8 @@ int zf_node_nearest(const char *root, int node, const struct zf_node_set *candid
     }
     return nearest;
 }
+
+/* --------------------------------------------------------------------------------------- memory */
 
 /* A field of a node's meminfo, "Node 0 MemFree:   12 kB". */
 static size_t field_bytes(const char *text, const char *key)

@@ -2,8 +2,9 @@
  * What placing memory needs to know of NUMA nodes: which have memory that this process may use,
  * which is nearest to a CPU, and how much one has free.
  *
- * Read from /sys and /proc. libnuma reads the same files, but in a constructor, and it may end the
- * process; neither may happen to a program because it links this library.
+ * For this machine (root "") the system is asked; see os.h. Captured machines are read from /sys
+ * and /proc below their root, as is this one where the system does not tell: a sandbox may forbid
+ * to ask for memory policies and still show the files.
  */
 #ifndef ZF_MACHINE_NODES_H
 #define ZF_MACHINE_NODES_H

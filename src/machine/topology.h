@@ -1,8 +1,9 @@
 /*
  * The NUMA nodes of a machine: CPUs, memory, distances, reserved huge pages.
  *
- * libnuma reads the same files, but only those of the running system and only to tell some of
- * this; memory is bound by system calls of the os part. So it is not used.
+ * All of it is read below a root directory, also for the running system, whose audit may be of
+ * another process than this one. libnuma would tell some of it, of the running system alone; where
+ * memory is placed, it is asked (nodes.h).
  */
 #ifndef ZF_MACHINE_TOPOLOGY_H
 #define ZF_MACHINE_TOPOLOGY_H

@@ -1,5 +1,5 @@
 /*
- * Everything that zerofault asks of an operating system, in about forty calls.
+ * Everything that zerofault asks of an operating system.
  *
  * One folder per system implements it; the build chooses. No other part names a system call. An
  * int result is 0 or -errno; on failure nothing is changed unless a comment says so. Ranges are
@@ -76,6 +76,30 @@ int zf_os_residency(const void *base, size_t size_bytes, struct zf_os_residency 
 /* Count the bytes that are present and locked by the system's own accounting. Slower than
  * zf_os_residency. -EOPNOTSUPP the system cannot tell. */
 int zf_os_locked_bytes(const void *base, size_t size_bytes, size_t *locked_bytes);
+
+/* ---------------------------------------------------------------------------------------- nodes */
+
+/* The NUMA nodes of the running system. */
+struct zf_os_nodes {
+    struct zf_node_set memory;  /* have memory */
+    struct zf_node_set cpus;    /* have CPUs that are online */
+    struct zf_node_set allowed; /* the calling thread may take memory there, if there is any */
+};
+
+/* -EOPNOTSUPP the system has no nodes, or does not tell: to a process that may not ask for memory
+ * policies, say. */
+int zf_os_nodes(struct zf_os_nodes *nodes);
+
+/* More CPUs than any system is built for. */
+#define ZF_OS_CPUS_MAX 8192
+
+/* The node of each CPU below `cpus_max`, -1 where there is none. Returns one more than the highest
+ * CPU of a node, 0 when the system does not tell. */
+size_t zf_os_nodes_of_cpus(int16_t *nodes, size_t cpus_max);
+
+/* How far one node is from another; 10 from itself. 0 when the system does not tell, or has no such
+ * nodes. */
+int zf_os_node_distance(int from, int to);
 
 /* ------------------------------------------------------------------------------------ placement */
 

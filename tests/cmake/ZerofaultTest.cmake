@@ -7,8 +7,10 @@ function(zf_add_test_program target)
     cmake_parse_arguments(PARSE_ARGV 1 arg "FAKE_OS" "" "")
     if(arg_FAKE_OS)
         set(os zerofault_fake_os)
+        set(os_libraries)
     else()
         set(os zerofault_os)
+        set(os_libraries Threads::Threads Numa::numa ${CMAKE_DL_LIBS})
     endif()
     add_executable(${target} ${arg_UNPARSED_ARGUMENTS}
         $<TARGET_OBJECTS:zerofault_objects> $<TARGET_OBJECTS:${os}>)
@@ -16,7 +18,7 @@ function(zf_add_test_program target)
     target_include_directories(${target} PRIVATE
         ${PROJECT_SOURCE_DIR}/include ${PROJECT_SOURCE_DIR}/src ${PROJECT_SOURCE_DIR}/tests)
     target_link_libraries(${target} PRIVATE
-        zerofault_compile zerofault_test_support Threads::Threads ${CMAKE_DL_LIBS})
+        zerofault_compile zerofault_test_support ${os_libraries})
     set_target_properties(${target} PROPERTIES LINKER_LANGUAGE C)
 endfunction()
 

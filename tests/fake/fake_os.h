@@ -27,6 +27,7 @@ enum fake_call {
     FAKE_LOCK,
     FAKE_RESIDENCY,
     FAKE_LOCKED_BYTES,
+    FAKE_NODES,
     FAKE_PREFER_NODE,
     FAKE_PLACE,
     FAKE_PAGE_NODES,

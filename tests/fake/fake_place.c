@@ -41,6 +41,34 @@ int fake_choose_node(const struct fake_range *range, size_t page)
     return node_has_room(node) ? node : fake_os.nodes_count - 1;
 }
 
+int zf_os_nodes(struct zf_os_nodes *nodes)
+{
+    int rc = fake_os_enter(FAKE_NODES);
+    memset(nodes, 0, sizeof *nodes);
+    if (rc != 0 || fake_os.nodes_count == 1)
+        return -EOPNOTSUPP;
+    for (int node = 0; node < fake_os.nodes_count; ++node)
+        zf_node_set_add(&nodes->memory, node);
+    nodes->cpus = nodes->allowed = nodes->memory;
+    return 0;
+}
+
+size_t zf_os_nodes_of_cpus(int16_t *nodes, size_t cpus_max)
+{
+    size_t count = fake_os.nodes_count == 1 ? 0 : (size_t)fake_os.nodes_count;
+    must(count <= cpus_max);
+    for (size_t cpu = 0; cpu < cpus_max; ++cpu)
+        nodes[cpu] = (int16_t)(cpu < count ? (int)cpu : -1);
+    return count;
+}
+
+int zf_os_node_distance(int from, int to)
+{
+    if (from < 0 || to < 0 || from >= fake_os.nodes_count || to >= fake_os.nodes_count)
+        return 0;
+    return from == to ? 10 : 20;
+}
+
 int zf_os_prefer_node(void *base, size_t size_bytes, int node)
 {
     struct fake_range *range = fake_range_of(base, size_bytes, true);

@@ -12,6 +12,7 @@
 #include <stdio.h>
 
 #include "numa/numa.h"
+#include "support/nodes.h"
 #include "support/pages.h"
 
 static void assert_line(const char *path, const char *expected)
@@ -39,6 +40,15 @@ static void the_guest_has_its_distances(void **state)
     assert_line("/sys/devices/system/node/node0/distance", "10 20 30 17 28");
     assert_line("/sys/devices/system/node/node2/distance", "30 15 10 30 30");
     assert_line("/sys/devices/system/node/node4/distance", "28 17 30 26 10");
+}
+
+static void the_system_tells_the_nodes_that_its_files_show(void **state)
+{
+    (void)state;
+    assert_int_equal(assert_nodes_agree(), NODE_COUNT);
+    assert_int_equal(zf_os_node_distance(NODE_MEMORYLESS, NODE_MIDDLE), 15);
+    assert_int_equal(zf_os_node_distance(NODE_LARGE, NODE_MEMORY_ONLY), 17);
+    assert_int_equal(zf_os_node_distance(NODE_LARGE, NODE_ABSENT), 0);
 }
 
 static void assert_pool(int node, const char *size, const char *pages)
@@ -92,6 +102,7 @@ int test_topology(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_guest_has_its_nodes),
         cmocka_unit_test(the_guest_has_its_distances),
+        cmocka_unit_test(the_system_tells_the_nodes_that_its_files_show),
         cmocka_unit_test(the_guest_has_its_pools_of_huge_pages),
         cmocka_unit_test(the_guard_sees_faults_in_the_guest),
     };

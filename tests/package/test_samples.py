@@ -83,7 +83,7 @@ class Samples(unittest.TestCase):
         libraries = ["-lcmocka"] if "<cmocka.h>" in code else []
         command = [COMPILER, "-std=gnu11", "-O1", *WARNINGS, "-I", INCLUDE, "-I.", "sample.c"]
         done = subprocess.run(
-            [*command, "-o", "sample", LIBRARY, "-pthread", "-ldl", *libraries],
+            [*command, "-o", "sample", LIBRARY, "-pthread", "-lnuma", "-ldl", *libraries],
             cwd=cls.folder.name,
             text=True,
             capture_output=True,

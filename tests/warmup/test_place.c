@@ -325,6 +325,9 @@ static void a_node_is_checked_against_what_the_system_tells(void **state)
     assert_int_equal(zf_nodes_check("", &nodes), -ENODEV);
     assert_int_equal(zf_node_of_cpu("", 1), 1);
     assert_int_equal(zf_node_of_cpu("", 7), -ENODEV);
+    /* A sandbox that forbids to ask still shows the files. */
+    fake_os.refuse[FAKE_NODES] = -EOPNOTSUPP;
+    assert_int_equal(zf_nodes_check("", &nodes), -ENODEV);
     fake_os.nodes_count = 1;
     assert_int_equal(zf_nodes_check("", &nodes), 0);
     assert_int_equal(zf_node_of_cpu("", 1), -EOPNOTSUPP);

@@ -1,14 +1,13 @@
 /*
- * Address ranges on Linux: reserve, commit, populate, lock, advise, place.
+ * Address ranges on Linux: reserve, commit, populate, lock, advise.
  *
  * A range is one private anonymous mapping, born without access and opened by commit. Without
  * MAP_NORESERVE, so that the kernel's commit limit refuses here and not at the first touch. A page
  * without access behind it keeps it a mapping of its own: the kernel merges neighbours, and smaps
- * would then answer for both. mlock
- * and mbind are called by number: AddressSanitizer replaces libc's mlock by a stub that does
- * nothing, and libnuma hands memory out even when the bind failed. Whether madvise's EINVAL means
- * "unknown" or "refused" is asked with an empty range, which checks the advice alone. What is
- * resident is not known here, see residency.c. See madvise(2), mbind(2), mlock(2), prctl(2).
+ * would then answer for both. mlock is called by number: AddressSanitizer replaces libc's by a stub
+ * that does nothing. Whether madvise's EINVAL means "unknown" or "refused" is asked with an empty
+ * range, which checks the advice alone. What is resident is not known here, see residency.c.
+ * See madvise(2), mlock(2), prctl(2).
  */
 #include "os/os.h"
 

@@ -1,18 +1,16 @@
 /*
  * On which NUMA nodes pages are to be, are, and how they get there.
  *
- * Policies are set by mbind, called by number: libnuma hands memory out even when the bind failed.
- * mbind answers EINVAL for a node without memory, one outside the cpuset and a policy that is newer
- * than the kernel, and drops unusable nodes of a larger set without a word, so sets are checked
- * against /sys and /proc. Where a page is, move_pages tells without touching it; it also moves
- * pages, locked ones too, and is the one way to fill a node that answers ENOMEM when the node is
- * full instead of calling the OOM killer. See mbind(2), move_pages(2).
+ * Policies are set by mbind, called by number: libnuma's own calls hand memory out even when the
+ * bind failed. mbind answers EINVAL for a node without memory, one outside the cpuset and a policy
+ * that is newer than the kernel, and drops unusable nodes of a larger set without a word, so sets
+ * are checked against what nodes.c tells. Where a page is, move_pages tells without touching it; it
+ * also moves pages, locked ones too, and is the one way to fill a node that answers ENOMEM when the
+ * node is full instead of calling the OOM killer. See mbind(2), move_pages(2).
  */
 #include "os/os.h"
 
 #include <errno.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -45,34 +43,17 @@ static int unknown_or(int error)
     return error == ENOSYS ? -EOPNOTSUPP : -error;
 }
 
-/* Tell whether a list like "0-1,4" holds a number. */
-static bool list_holds(const char *list, unsigned long number)
-{
-    char *rest;
-    for (; *list >= '0' && *list <= '9'; list = *rest == ',' ? rest + 1 : rest) {
-        unsigned long first = strtoul(list, &rest, 10);
-        unsigned long last = *rest == '-' ? strtoul(rest + 1, &rest, 10) : first;
-        if (number >= first && number <= last)
-            return true;
-    }
-    return false;
-}
-
 /* 0 when every node of the set has memory and this process may use it, as far as can be told. */
 static int check_nodes(const struct zf_node_set *nodes)
 {
-    static const char key[] = "\nMems_allowed_list:\t";
-    char memory[4096], status[8192];
-    const char *allowed = NULL;
-    if (zf_os_read_file("/sys/devices/system/node/has_memory", memory, sizeof memory) <= 0)
-        return -ENODEV;
-    if (zf_os_read_file("/proc/self/status", status, sizeof status) > 0)
-        allowed = strstr(status, key);
+    struct zf_os_nodes told;
+    if (zf_os_nodes(&told) != 0)
+        return 0;
     for (int node = zf_node_set_next(nodes, 0); node >= 0;
          node = zf_node_set_next(nodes, node + 1)) {
-        if (!list_holds(memory, (unsigned long)node))
+        if (!zf_node_set_holds(&told.memory, node))
             return -ENODEV;
-        if (allowed != NULL && !list_holds(allowed + sizeof key - 1, (unsigned long)node))
+        if (!zf_node_set_holds(&told.allowed, node))
             return -EPERM;
     }
     return 0;
