@@ -129,12 +129,12 @@ ZEROFAULT_API void arena_destroy(struct arena *arena);
  * fail the call unless it was a must: then the arena stays usable, but cold. Content is kept, so
  * it may be called on an arena in use, and again.
  *
- * Returns  0; -EINVAL the arena is NULL, or the size of `options` or `report` is unknown; -E2BIG
- *          `options` has a non-zero tail that this version does not know; -EBUSY a hot section is
- *          open on this thread; -ENOMEM the system, the node, the cgroup or RLIMIT_MEMLOCK has
- *          too little (the report names which); -EPERM locking or binding is not allowed here;
- *          -ECANCELED the progress callback said stop; -EOPNOTSUPP a required wish is unknown to
- *          this kernel; -EFAULT the proof failed: pages still fault
+ * Returns  0; -EINVAL the arena is NULL or was wiped by a fork, or the size of `options` or
+ *          `report` is unknown; -E2BIG `options` has a non-zero tail that this version does not
+ *          know; -EBUSY a hot section is open on this thread; -ENOMEM the system, the node, the
+ *          cgroup or RLIMIT_MEMLOCK has too little (the report names which); -EPERM locking or
+ *          binding is not allowed here; -ECANCELED the progress callback said stop; -EOPNOTSUPP a
+ *          required wish is unknown to this kernel; -EFAULT the proof failed: pages still fault
  * Latency  cold: one fault per page, a few system calls per chunk
  * Threads  no other call on this arena may run meanwhile
  * Since    0.1
@@ -165,12 +165,14 @@ struct arena_verify_options {
  * an munlock or madvise of somebody else. The items of the report that have less than the warmup
  * was granted carry -EFAULT and a remedy. The cheap look changes nothing, but cannot see pages that
  * are merely write-protected. The exact one finds those by writing, which also mends them: they
- * count as found, in `proof_faults`.
+ * count as found, in `proof_faults`. Forks are noticed, in `forks`: an arena that children inherit
+ * needs repair after one, in parent and child alike, until it is warmed up again. A child that was
+ * made by a bare clone system call is not noticed.
  *
  * Returns  0; -EFAULT something has drifted, or the arena was never warm; -EINVAL the arena is
- *          NULL, the size of `options` or `report` is unknown, or the mode is; -E2BIG `options` has
- *          a non-zero tail that this version does not know; -EBUSY a hot section is open on this
- *          thread
+ *          NULL or was wiped by a fork, the size of `options` or `report` is unknown, or the mode
+ *          is; -E2BIG `options` has a non-zero tail that this version does not know; -EBUSY a hot
+ *          section is open on this thread
  * Latency  cold: cheap a few system calls per MiB, exact a few per chunk and whatever faults
  * Threads  cheap: any, and the arena may be in use; exact: likewise, but its faults may be counted
  *          by neither
@@ -390,7 +392,8 @@ ZEROFAULT_INLINE size_t arena_free_bytes(const struct arena *arena)
 /**
  * Fill in what the arena holds.
  *
- * Returns  0; -EINVAL an argument is NULL or the size of `stats` is unknown
+ * Returns  0; -EINVAL an argument is NULL, the arena was wiped by a fork, or the size of `stats` is
+ *          unknown
  * Latency  hot
  * Threads  the one that owns the arena
  * Since    0.1
@@ -400,7 +403,7 @@ ZEROFAULT_API int arena_stats(const struct arena *arena, struct arena_statistics
 /**
  * Tell the arena's name, as given at creation, or "arena".
  *
- * Returns  the name; valid as long as the arena
+ * Returns  the name; valid as long as the arena. "" when it was wiped by a fork
  * Latency  hot
  * Threads  any
  * Since    0.1

@@ -102,6 +102,9 @@ struct warmup_report {
     size_t misplaced_bytes; /* resident on a node where they do not belong */
     size_t nodes_count;     /* of the next; 0 when the system tells no nodes */
     struct warmup_node nodes[WARMUP_NODES_MAX]; /* where the pages are, by rising number */
+
+    uint64_t
+        forks; /* found by arena_verify: since the last warmup, by which the pages are shared */
 };
 #define WARMUP_REPORT_INIT                                                                         \
     {                                                                                              \

@@ -14,8 +14,9 @@ enum warmup_wish {
 enum warmup_fork {
     WARMUP_FORK_EXCLUDE =
         0,              /* nothing: a copy would turn every warm page of the parent into a fault */
-    WARMUP_FORK_WIPE,   /* zeros */
-    WARMUP_FORK_INHERIT /* a copy-on-write copy; the parent must warm up again after each fork */
+    WARMUP_FORK_WIPE,   /* zeros, and a head that refuses every call */
+    WARMUP_FORK_INHERIT /* a copy-on-write copy; parent and child must warm up again after each
+                           fork, and arena_verify says so */
 };
 
 /* Where the pages of an arena belong. With `bind` WARMUP_PREFER the kernel may put them elsewhere,

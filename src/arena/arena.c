@@ -179,7 +179,7 @@ int arena_create(struct arena **out, const struct arena_options *options)
 void arena_destroy(struct arena *arena)
 {
     struct arena_control *control;
-    if (arena == NULL || zf_arena_is_carved(arena))
+    if (arena == NULL || zf_arena_is_wiped(arena) || zf_arena_is_carved(arena))
         return;
     ZF_ASSERT(zf_arena_is_valid(arena));
     control = arena->control;
@@ -236,7 +236,7 @@ int arena_warmup(struct arena *arena, const struct warmup_options *options,
     struct warmup_options known_options;
     struct warmup_report known_report;
     int error;
-    if (arena == NULL || zf_arena_is_carved(arena) ||
+    if (arena == NULL || zf_arena_is_wiped(arena) || zf_arena_is_carved(arena) ||
         (report != NULL && zf_result_check(report) != 0))
         return -EINVAL;
     error = zf_options_take(&known_options, sizeof known_options, options);
@@ -265,7 +265,7 @@ void *arena_refuse(struct arena *arena, size_t size_bytes, size_t alignment)
 int arena_stats(const struct arena *arena, struct arena_statistics *stats)
 {
     struct arena_statistics known = ARENA_STATISTICS_INIT;
-    if (arena == NULL || zf_result_check(stats) != 0)
+    if (arena == NULL || zf_arena_is_wiped(arena) || zf_result_check(stats) != 0)
         return -EINVAL;
     ZF_ASSERT(zf_arena_is_valid(arena));
     known.capacity_bytes = arena->end - arena->begin;
@@ -279,6 +279,8 @@ int arena_stats(const struct arena *arena, struct arena_statistics *stats)
 
 const char *arena_name(const struct arena *arena)
 {
+    if (zf_arena_is_wiped(arena))
+        return "";
     ZF_ASSERT(zf_arena_is_valid(arena));
     return arena->control->name;
 }

@@ -33,6 +33,12 @@ static inline bool zf_arena_is_carved(const struct arena *arena)
     return arena->reserved[0] == ZF_ARENA_CARVED;
 }
 
+/* In a child of fork that was to find it empty, the head is as empty as the rest. */
+static inline bool zf_arena_is_wiped(const struct arena *arena)
+{
+    return arena->control == NULL;
+}
+
 static inline bool zf_arena_is_valid(const struct arena *arena)
 {
     uintptr_t base = (uintptr_t)arena->control->region.base;

@@ -18,7 +18,7 @@
 
 static int check_call(const struct arena *arena, const struct warmup_report *report)
 {
-    if (arena == NULL || zf_arena_is_carved(arena) ||
+    if (arena == NULL || zf_arena_is_wiped(arena) || zf_arena_is_carved(arena) ||
         (report != NULL && zf_result_check(report) != 0))
         return -EINVAL;
     return zf_tripwire_armed() ? -EBUSY : 0;
@@ -30,6 +30,25 @@ static void give_report(struct warmup_report *report, struct warmup_report *know
     memcpy(known->name, control->name, sizeof known->name);
     if (report != NULL)
         zf_result_give(report, known, sizeof *known);
+}
+
+/* Pages that a fork has shared are present as before, and fault at the next write. No interface
+ * tells; so forks are counted, and every one marks the arena until it is warmed up again. */
+static bool check_forks(const struct arena_control *control, struct warmup_report *report)
+{
+    struct zf_os_forks then = control->facts.forks, now = zf_os_forks();
+    bool shares = control->wishes.fork == WARMUP_FORK_INHERIT || control->region.fork_error != 0;
+    ZF_ASSERT(now.made >= then.made && now.undergone >= then.undergone);
+    report->forks = shares ? now.made - then.made + now.undergone - then.undergone : 0;
+    if (report->forks == 0)
+        return false;
+    if (report->populate.error == 0) {
+        report->populate.error = -EFAULT;
+        report->populate.remedy = "The process has forked since the warmup, so the next write to "
+                                  "each page faults: call arena_rewarm after each fork.";
+    }
+    report->result = -EFAULT;
+    return true;
 }
 
 int arena_verify(struct arena *arena, const struct arena_verify_options *options,
@@ -62,6 +81,8 @@ int arena_verify(struct arena *arena, const struct arena_verify_options *options
             known.populate.remedy = "The arena's own head has drifted: call arena_rewarm.";
         }
     }
+    if (check_forks(arena->control, &known))
+        rc = -EFAULT;
     give_report(report, &known, arena->control);
     return rc;
 }

@@ -4,8 +4,9 @@
  * The cheap look asks the kernel only: presence and huge pages from the page map, locks from its
  * accounting, nodes from move_pages. It changes nothing and faults nothing in. It cannot see that a
  * page has become write-protected (a fork, the merging of equal pages), since no interface shows a
- * page's write bit; the exact look writes, which counts such pages and by nature mends them. Drift
- * is less than the last warmup was granted: a wish that was refused then is no drift now.
+ * page's write bit; forks are counted instead, see arena/repair.c. The exact look writes, which
+ * counts such pages and by nature mends them. Drift is less than the last warmup was granted: a
+ * wish that was refused then is no drift now.
  */
 #include <errno.h>
 

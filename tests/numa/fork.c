@@ -9,6 +9,8 @@
 
 #include <cmocka.h>
 
+#include <errno.h>
+
 #include "numa/numa.h"
 #include "support/child.h"
 #include "support/pages.h"
@@ -106,9 +108,12 @@ static void a_second_warmup_mends_an_inherited_arena_on_its_node(void **state)
     int child = companion_start(do_nothing, NULL);
     (void)state;
     report = (struct warmup_report)WARMUP_REPORT_INIT;
+    assert_int_equal(arena_verify(arena, NULL, &report), -EFAULT);
+    assert_int_equal(report.forks, 1);
     assert_int_equal(arena_warmup(arena, NULL, &report), 0);
     assert_int_equal(report.proven, 1);
     assert_true(report.faults_minor >= ARENA_BYTES / PAGE);
+    assert_int_equal(arena_verify(arena, NULL, &report), 0);
     assert_filling_takes_no_fault(arena);
     companion_end(child);
     assert_filling_takes_no_fault(arena);
