@@ -80,11 +80,6 @@ int zf_audit_word(const struct zf_audit_run *run, const char *path, char *word, 
 /* Add all settings of a topic that a word alone can judge. */
 void zf_audit_settings(struct zf_audit_run *run, const char *topic);
 
-/* Find the tightest limit of the process's control groups for reserved huge pages of one size: on
- * their use, or on their reservation. As zf_group_limit. */
-int zf_audit_hugetlb_limit(const struct zf_audit_run *run, size_t page_bytes, bool reserved,
-                           struct zf_group_limit *limit);
-
 /* The topics. */
 void zf_audit_plan(struct zf_audit_run *run);
 void zf_audit_system(struct zf_audit_run *run);

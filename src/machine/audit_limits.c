@@ -6,6 +6,7 @@
 
 #include "base/arith.h"
 #include "machine/audit.h"
+#include "machine/hugetlb.h"
 #include "machine/memory.h"
 
 /* Less than this to lock is worth a warning: the default of most systems, and too little for an
@@ -129,8 +130,8 @@ static void add_group_hugetlb(struct zf_audit_run *run)
                "mapped. The first touch beyond it is SIGBUS.",
         .source = zf_audit_text(run, "%s/cgroup", run->folder)};
     for (size_t bytes = (size_t)8192; bytes <= (size_t)1 << 36; bytes *= 2) {
-        int rc = zf_audit_hugetlb_limit(run, bytes, false, &used);
-        (void)zf_audit_hugetlb_limit(run, bytes, true, &reserved);
+        int rc = zf_hugetlb_group_limit(run->root, run->folder, bytes, false, &used);
+        (void)zf_hugetlb_group_limit(run->root, run->folder, bytes, true, &reserved);
         judge_group(run, rc, &used, &check);
         if (used.limit_bytes >= reserved.limit_bytes)
             continue;
@@ -145,31 +146,6 @@ static void add_group_hugetlb(struct zf_audit_run *run)
         check.value = "kept when memory is mapped";
     }
     zf_audit_add(run, &check);
-}
-
-int zf_audit_hugetlb_limit(const struct zf_audit_run *run, size_t page_bytes, bool reserved,
-                           struct zf_group_limit *limit)
-{
-    char names[4][64];
-    char size[16];
-    const char *middle = reserved ? "rsvd." : "";
-    struct zf_group_kind kind = {.controller = "hugetlb",
-                                 .limit_one = names[0],
-                                 .usage_one = names[1],
-                                 .limit_two = names[2],
-                                 .usage_two = names[3]};
-    ZF_ASSERT(page_bytes >= 1024);
-    if (page_bytes >= (size_t)1 << 30)
-        (void)snprintf(size, sizeof size, "%zuGB", page_bytes >> 30);
-    else if (page_bytes >= (size_t)1 << 20)
-        (void)snprintf(size, sizeof size, "%zuMB", page_bytes >> 20);
-    else
-        (void)snprintf(size, sizeof size, "%zuKB", page_bytes >> 10);
-    (void)snprintf(names[0], sizeof names[0], "hugetlb.%s.%slimit_in_bytes", size, middle);
-    (void)snprintf(names[1], sizeof names[1], "hugetlb.%s.%susage_in_bytes", size, middle);
-    (void)snprintf(names[2], sizeof names[2], "hugetlb.%s.%smax", size, middle);
-    (void)snprintf(names[3], sizeof names[3], "hugetlb.%s.%scurrent", size, middle);
-    return zf_group_limit(run->root, run->folder, &kind, limit);
 }
 
 static void add_overcommit(struct zf_audit_run *run)

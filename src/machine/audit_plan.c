@@ -13,6 +13,7 @@
 
 #include "base/arith.h"
 #include "machine/audit.h"
+#include "machine/hugetlb.h"
 #include "machine/memory.h"
 
 /* Mappings that an arena takes: its range with guards, its head, and what splits off. */
@@ -78,35 +79,25 @@ static void add_node(struct plan *plan)
 
 /* ----------------------------------------------------------------------------------- huge pages */
 
-/* What a pool has that nobody reserved: the free pages of the nodes that count, at most what is
- * free and not reserved on the whole machine. False when there is no such pool. */
-static bool read_pool(const struct plan *plan, size_t *free_count, size_t *total_count)
+/* What the pools of the node, or of all nodes that count, have for the plan. */
+static void read_room(const struct plan *plan, struct zf_hugetlb_room *room)
 {
     const struct zf_audit_run *run = plan->run;
     const struct zf_topology *topology = &run->audit->topology;
-    char path[128];
-    uint64_t unused, reserved;
-    bool found = false;
-    *free_count = *total_count = 0;
+    struct zf_hugetlb_need need = {
+        .page_bytes = plan->huge_bytes, .pages = plan->bytes / plan->huge_bytes, .any = true};
     for (size_t i = 0; i < topology->nodes_count; ++i) {
         const struct machine_node *node = &topology->nodes[i];
-        const struct machine_pool *pool = zf_topology_pool(node, plan->huge_bytes);
-        if (pool == NULL || !node->allowed || (plan->placed && node != plan->node))
+        if (!node->allowed || zf_topology_pool(node, plan->huge_bytes) == NULL ||
+            (plan->placed && node != plan->node) || need.shares_count == ZF_HUGETLB_NODES_MAX)
             continue;
-        found = true;
-        *free_count += pool->free_count;
-        *total_count += pool->total_count;
+        need.shares[need.shares_count++] =
+            (struct zf_hugetlb_share){.node = (uint16_t)node->number, .pages = need.pages};
     }
-    (void)snprintf(path, sizeof path, "/sys/kernel/mm/hugepages/hugepages-%zukB/free_hugepages",
-                   plan->huge_bytes / 1024);
-    if (zf_file_number(run->root, path, &unused) != 0)
-        return found;
-    (void)snprintf(path, sizeof path, "/sys/kernel/mm/hugepages/hugepages-%zukB/resv_hugepages",
-                   plan->huge_bytes / 1024);
-    if (zf_file_number(run->root, path, &reserved) != 0)
-        reserved = 0;
-    *free_count = zf_min(*free_count, (size_t)(unused - (unused < reserved ? unused : reserved)));
-    return found;
+    if (need.shares_count != 0 || !plan->placed)
+        zf_hugetlb_room(run->root, run->folder, &need, room);
+    else
+        *room = (struct zf_hugetlb_room){.verdict = ZF_HUGETLB_ABSENT};
 }
 
 /* Can the kernel make transparent huge pages of this size for who asks? */
@@ -145,12 +136,11 @@ static const char *raise_pool(const struct plan *plan, size_t pages_count)
     return zf_audit_echo(plan->run, count, path);
 }
 
-static void add_huge_pages(struct plan *plan)
+/* Add what the pools, or the kernel's own huge pages, have for the plan. */
+static void add_huge_pages(struct plan *plan, const struct zf_hugetlb_room *room)
 {
     struct zf_audit_run *run = plan->run;
-    size_t free_count, total_count;
     size_t needed = plan->bytes / plan->huge_bytes;
-    bool has_pool = read_pool(plan, &free_count, &total_count);
     const char *size = zf_audit_size(run, plan->huge_bytes);
     struct machine_check check = {
         .name = "plan_huge_pages",
@@ -161,19 +151,25 @@ static void add_huge_pages(struct plan *plan)
                "hugepages=N at boot.",
         .source = "/sys/devices/system/node"};
     ZF_ASSERT(plan->bytes % plan->huge_bytes == 0);
-    plan->pooled = has_pool && free_count >= needed;
+    plan->pooled = room->verdict == ZF_HUGETLB_FITS || room->verdict == ZF_HUGETLB_GROUP;
     if (plan->pooled) {
-        check.severity = MACHINE_OK;
-        check.value = zf_audit_text(run, "needs %zu of %s, %zu free", needed, size, free_count);
+        check.severity = room->made != 0 ? MACHINE_WARNING : MACHINE_OK;
+        check.value =
+            zf_audit_text(run, "needs %zu of %s, %zu free", needed, size, room->room - room->made);
+        if (room->made != 0) {
+            check.value = zf_audit_text(run, "%s, %zu would have to be made beyond the pool",
+                                        check.value, room->made);
+            check.fix = raise_pool(plan, room->pool.total - room->pool.surplus + room->made);
+        }
     } else if (has_transparent(plan)) {
         check.severity = transparent_free_bytes(plan) < plan->bytes ? MACHINE_WARNING : MACHINE_OK;
         check.value =
             zf_audit_text(run, "needs %zu of %s: %zu reserved, %zu more to be had at once", needed,
-                          size, free_count, transparent_free_bytes(plan) / plan->huge_bytes);
+                          size, room->room, transparent_free_bytes(plan) / plan->huge_bytes);
         check.fix = "echo 1 > /proc/sys/vm/compact_memory";
-    } else if (has_pool) {
-        check.value = zf_audit_text(run, "needs %zu of %s, %zu free", needed, size, free_count);
-        check.fix = raise_pool(plan, total_count + needed - free_count);
+    } else if (room->verdict == ZF_HUGETLB_POOL) {
+        check.value = zf_audit_text(run, "needs %zu of %s, %zu free", needed, size, room->room);
+        check.fix = raise_pool(plan, room->pool.total - room->pool.surplus + room->missing);
     } else {
         check.value = zf_audit_text(run, "no pages of %s here", size);
     }
@@ -181,24 +177,19 @@ static void add_huge_pages(struct plan *plan)
 }
 
 /* A limit for reserved huge pages counts only what comes from a pool. */
-static void add_huge_group(struct plan *plan)
+static void add_huge_group(struct plan *plan, const struct zf_group_limit *limit)
 {
-    struct zf_group_limit used, reserved;
     struct machine_check check = {
         .name = "plan_cgroup_hugetlb",
         .why =
             "A limit of the control group for reserved huge pages is kept by SIGBUS at the fault.",
     };
-    (void)zf_audit_hugetlb_limit(plan->run, plan->huge_bytes, false, &used);
-    (void)zf_audit_hugetlb_limit(plan->run, plan->huge_bytes, true, &reserved);
-    if (reserved.free_bytes < used.free_bytes)
-        used = reserved;
-    if (used.limit_bytes == SIZE_MAX)
+    if (limit->limit_bytes == SIZE_MAX)
         return;
-    check.source = zf_audit_text(plan->run, "%s", used.file);
+    check.source = zf_audit_text(plan->run, "%s", limit->file);
     check.fix =
-        zf_audit_echo(plan->run, strstr(used.file, "max") != NULL ? "max" : "-1", used.file);
-    add_room(plan, &check, plan->bytes, used.free_bytes);
+        zf_audit_echo(plan->run, strstr(limit->file, "max") != NULL ? "max" : "-1", limit->file);
+    add_room(plan, &check, plan->bytes, limit->free_bytes);
 }
 
 /* --------------------------------------------------------------------------------------- memory */
@@ -364,6 +355,7 @@ void zf_audit_plan(struct zf_audit_run *run)
 {
     const struct machine_audit_options *options = &run->options;
     struct plan plan = {.run = run, .huge_bytes = options->plan_huge_bytes};
+    struct zf_hugetlb_room room;
     if (options->plan_bytes == 0)
         return;
     if (plan.huge_bytes <= run->sizes.page_bytes)
@@ -376,10 +368,12 @@ void zf_audit_plan(struct zf_audit_run *run)
         plan.huge_bytes = plan.tables_bytes = 0;
     }
     add_node(&plan);
-    if (plan.huge_bytes != 0)
-        add_huge_pages(&plan);
+    if (plan.huge_bytes != 0) {
+        read_room(&plan, &room);
+        add_huge_pages(&plan, &room);
+    }
     if (plan.pooled) {
-        add_huge_group(&plan);
+        add_huge_group(&plan, &room.group);
     } else {
         add_system_memory(&plan);
         if (plan.node != NULL && run->audit->topology.nodes_count > 1)

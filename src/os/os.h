@@ -1,5 +1,7 @@
 /*
  * Everything that zerofault asks of an operating system.
+
+ * Everything that zerofault asks of an operating system, in about fifty calls.
  *
  * One folder per system implements it; the build chooses. No other part names a system call. An
  * int result is 0 or -errno; on failure nothing is changed unless a comment says so. Ranges are
@@ -17,13 +19,19 @@
 
 #include "base/node_set.h"
 
-/* ---------------------------------------------------------------------------------- page sizes */
+/* ----------------------------------------------------------------------------------- page sizes */
 
 /* Bytes of the smallest page. Cannot fail. */
 size_t zf_os_page_bytes(void);
 
 /* Bytes of a transparent huge page; 0 when the system has none. */
 size_t zf_os_huge_page_bytes(void);
+
+/* Sizes of reserved huge pages that arenas can be backed by, largest first. */
+enum { ZF_OS_POOL_1G = 0, ZF_OS_POOL_2M, ZF_OS_POOLS_COUNT };
+
+/* Bytes of a page of one of these pools, whether or not the system has it. */
+size_t zf_os_pool_page_bytes(int pool);
 
 /* ------------------------------------------------------------------------------- address ranges */
 
@@ -38,6 +46,28 @@ int zf_os_commit(void *base, size_t size_bytes);
 
 /* Give a whole reserved range back. The range must be one that zf_os_reserve returned. */
 int zf_os_release(void *base, size_t size_bytes);
+
+/* Take addresses that reserved huge pages of this size will back, aligned to it, committed, none of
+ * them resident; the system sets as many pages of its pools aside, on whatever node. -ENOMEM its
+ * pools, or the control group, have too few; -EOPNOTSUPP no pages of this size. */
+int zf_os_pool_map(size_t size_bytes, size_t page_bytes, void **base);
+
+/* Give a range of zf_os_pool_map that was not settled back. */
+int zf_os_pool_unmap(void *base, size_t size_bytes);
+
+/* Put a range of zf_os_pool_map, with its pages, policy and advice, in the place of a whole
+ * reserved range of that size and alignment, which loses what it held; the old addresses are gone.
+ * -EOPNOTSUPP this system cannot move such pages; -ENOMEM too many ranges. */
+int zf_os_pool_settle(void *from, size_t size_bytes, void *to);
+
+/* Put reserved huge pages in the place of a whole reserved range, none of them resident, and none
+ * set aside: populating may find the pools empty, and a touch is then the end of the process.
+ * -EOPNOTSUPP no pages of this size; -ENOMEM. */
+int zf_os_pool_replace(void *base, size_t size_bytes, size_t page_bytes);
+
+/* Put fresh small pages, none of them resident, in the place of a whole reserved range, which loses
+ * content, policy, advice and name. -ENOMEM the system's commit limit. */
+int zf_os_renew(void *base, size_t size_bytes);
 
 /* Give a committed range a name that the system's own tools show. -EOPNOTSUPP the system keeps no
  * names. */
@@ -76,6 +106,18 @@ int zf_os_residency(const void *base, size_t size_bytes, struct zf_os_residency 
 /* Count the bytes that are present and locked by the system's own accounting. Slower than
  * zf_os_residency. -EOPNOTSUPP the system cannot tell. */
 int zf_os_locked_bytes(const void *base, size_t size_bytes, size_t *locked_bytes);
+
+/* Bytes of a range by the size of the pages that map them: bytes[n] by pages of 2^n bytes. */
+#define ZF_OS_PAGE_SHIFTS 40
+struct zf_os_page_sizes {
+    size_t bytes[ZF_OS_PAGE_SHIFTS];
+    int between_error; /* 0: sizes between a small and a huge page were looked for; or why not */
+};
+
+/* Fill it in. `between` asks for the sizes in between too, which is slow and needs privileges;
+ * without them, such pages count as small ones. -EOPNOTSUPP the system cannot tell. */
+int zf_os_page_sizes(const void *base, size_t size_bytes, bool between,
+                     struct zf_os_page_sizes *sizes);
 
 /* ---------------------------------------------------------------------------------------- nodes */
 
@@ -186,6 +228,9 @@ uint32_t zf_os_thread_id(void);
 /* Read a whole small file. Returns its length, less than `size_bytes`, with the text terminated
  * by a zero byte; or -errno, -EFBIG when it does not fit. */
 ssize_t zf_os_read_file(const char *path, char *text, size_t size_bytes);
+
+/* Write a text to a small file that is there. 0, or -errno. */
+int zf_os_write_file(const char *path, const char *text);
 
 /* ----------------------------------------------------------------------------------- fault ring */
 

@@ -22,8 +22,6 @@
 
 #define RECORDS 64 /* that a ring keeps */
 
-enum { PAGE_LOCKED = 1, PAGE_HUGE = 2 };
-
 struct fake_os fake_os;
 
 struct fake_range fake_ranges[RANGES_MAX];
@@ -49,6 +47,7 @@ void fake_os_reset(void)
                                .available_bytes = (size_t)64 << 30,
                                .nodes_count = 1,
                                .node_room_bytes = SIZE_MAX / 2,
+                               .pools = {{.page_bytes = 1024 * PAGE}, {.page_bytes = 512 * PAGE}},
                                .failed = FAKE_CALL_COUNT};
 }
 
@@ -139,6 +138,11 @@ size_t fake_present_pages(const unsigned char *base, size_t size_bytes)
         size_bytes -= chunk_bytes;
     }
     return count;
+}
+
+void fake_forget_faults(const unsigned char *base, size_t size_bytes)
+{
+    earlier_faults += fake_present_pages(base, size_bytes);
 }
 
 /* ------------------------------------------------------------------------------- address ranges */
@@ -263,6 +267,8 @@ int zf_os_populate(void *base, size_t size_bytes)
         return 0;
     }
     range = fake_range_of(base, size_bytes, true);
+    if (range->pool_bytes != 0)
+        return fake_pool_populate(range, base, size_bytes, -EFAULT);
     if (fake_os.stale_populates != 0 && fake_present_pages(base, PAGE) != 0) {
         --fake_os.stale_populates;
         ++earlier_faults;
@@ -289,6 +295,8 @@ int zf_os_lock(void *base, size_t size_bytes)
     int rc = enter(FAKE_LOCK);
     if (rc != 0 || fake_os.lock_lies)
         return rc;
+    if (range->pool_bytes != 0)
+        return fake_pool_populate(range, base, size_bytes, -ENOMEM);
     if (fake_os_locked_bytes() + size_bytes -
             flagged_bytes(range, first, size_bytes / PAGE, PAGE_LOCKED) >
         fake_os.lockable_bytes)
@@ -328,8 +336,9 @@ int zf_os_locked_bytes(const void *base, size_t size_bytes, size_t *locked_bytes
     int rc = enter(FAKE_LOCKED_BYTES);
     *locked_bytes = 0;
     if (rc == 0)
-        *locked_bytes =
-            flagged_bytes(range, fake_first_page(range, base), size_bytes / PAGE, PAGE_LOCKED);
+        *locked_bytes = range->pool_bytes != 0 ? fake_present_pages(base, size_bytes) * PAGE
+                                               : flagged_bytes(range, fake_first_page(range, base),
+                                                               size_bytes / PAGE, PAGE_LOCKED);
     return rc;
 }
 
@@ -339,7 +348,7 @@ int zf_os_discard(void *base, size_t size_bytes)
 {
     struct fake_range *range = fake_range_of(base, size_bytes, true);
     size_t first = fake_first_page(range, base);
-    earlier_faults += fake_present_pages(base, size_bytes);
+    fake_forget_faults(base, size_bytes);
     for (size_t page = first; page < first + size_bytes / PAGE; ++page)
         range->page_flags[page] &= (unsigned char)~PAGE_HUGE;
     return madvise(base, size_bytes, MADV_DONTNEED) == 0 ? 0 : -errno;
@@ -375,6 +384,8 @@ int zf_os_advise(void *base, size_t size_bytes, enum zf_os_advice advice)
         [ZF_OS_HUGE_FROZEN] = FAKE_HUGE_FROZEN,  [ZF_OS_NEVER_MERGE] = FAKE_NEVER_MERGE};
     struct fake_range *range = fake_range_of(base, size_bytes, true);
     int rc = enter(calls[advice]);
+    if (rc == 0 && range->pool_bytes != 0 && advice == ZF_OS_FORK_WIPE)
+        rc = -EINVAL;
     if (rc != 0)
         return rc;
     range->fork_excluded |= advice == ZF_OS_FORK_EXCLUDE;
@@ -432,6 +443,8 @@ ssize_t zf_os_read_file(const char *path, char *text, size_t size_bytes)
     text[0] = '\0';
     if (rc != 0)
         return rc;
+    if (strstr(path, "/hugepages/") != NULL)
+        return fake_read_pool_file(path, text, size_bytes);
     if (fake_os.nodes_count > 1 &&
         strncmp(path, FAKE_NODE_FOLDER, sizeof FAKE_NODE_FOLDER - 1) == 0)
         return fake_read_node_file(path + sizeof FAKE_NODE_FOLDER - 1, text, size_bytes);

@@ -15,8 +15,6 @@
 
 #include "os/os.h"
 
-#include "os/os.h"
-
 /* The calls that can fail. */
 enum fake_call {
     FAKE_RESERVE = 0,
@@ -49,7 +47,22 @@ enum fake_call {
     FAKE_HEAP,
     FAKE_LOCK_ALL,
     FAKE_PROCESS_MEMORY,
+    FAKE_POOL_MAP,
+    FAKE_POOL_SETTLE,
+    FAKE_POOL_REPLACE,
+    FAKE_PAGE_SIZES,
+    FAKE_WRITE_FILE,
     FAKE_CALL_COUNT
+};
+
+#define FAKE_NODES_MAX 4
+
+/* A pool of reserved huge pages. */
+struct fake_pool {
+    size_t page_bytes;
+    bool absent; /* this system has no pages of that size */
+    size_t pages[FAKE_NODES_MAX];
+    size_t pages_max[FAKE_NODES_MAX]; /* as far as it can be raised */
 };
 
 struct fake_os {
@@ -75,6 +88,7 @@ struct fake_os {
     struct zf_os_image heap;             /* that malloc grows; base NULL: none */
     struct zf_os_binding binding;        /* what is bound */
     struct zf_os_process_memory memory;  /* before it is locked; lock_all locks all of it */
+    struct fake_pool pools[ZF_OS_POOLS_COUNT]; /* empty, and not to be raised */
 
     /* What happened. */
     unsigned calls;        /* that could have failed */
@@ -98,6 +112,8 @@ struct fake_range {
     bool huge_wished;
     bool huge_frozen;
     bool never_merged;
+    size_t pool_bytes;  /* of a reserved huge page; 0: not of a pool */
+    bool pool_promised; /* pages that are not there are set aside */
     char name[80];
 };
 
@@ -113,6 +129,9 @@ size_t fake_os_locked_bytes(void);
 
 /* Bytes that are present on a node, in all ranges. */
 size_t fake_os_node_bytes(int node);
+
+/* Pages of a pool that are in no range, on a node or, for -1, on all. */
+size_t fake_pool_free_pages(int pool, int node);
 
 /* The live range that holds an address; NULL when there is none. */
 const struct fake_range *fake_os_range(const void *address);

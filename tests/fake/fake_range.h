@@ -20,6 +20,9 @@
          : (fprintf(stderr, "%s:%d: misuse of os.h: %s\n", __FILE__, __LINE__, #condition),        \
             abort()))
 
+/* In page_flags. */
+enum { PAGE_LOCKED = 1, PAGE_HUGE = 2 };
+
 extern struct fake_range fake_ranges[RANGES_MAX];
 
 /* The range that holds all of this, for a call that needs it committed or not. */
@@ -36,5 +39,14 @@ int fake_choose_node(const struct fake_range *range, size_t page);
 
 /* What a file below the folder of nodes says: nodes in a row, CPU n on node n. */
 ssize_t fake_read_node_file(const char *name, char *text, size_t size_bytes);
+
+/* Keep the faults counted that were taken by pages about to go. */
+void fake_forget_faults(const unsigned char *base, size_t size_bytes);
+
+/* Populate part of a pool's range; `error` when the pools have too few pages. */
+int fake_pool_populate(struct fake_range *range, unsigned char *base, size_t size_bytes, int error);
+
+/* What a file of a pool says. */
+ssize_t fake_read_pool_file(const char *path, char *text, size_t size_bytes);
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * Small files of /proc and /sys, read whole.
+ * Small files of /proc and /sys, read whole and written in one piece.
  *
  * Their stated size is 0 or a page whatever they hold, so the end is found by reading until read()
  * answers 0. Nothing is allocated: the caller owns the buffer, and a file that does not fit is
@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/assert.h"
@@ -47,4 +48,22 @@ ssize_t zf_os_read_file(const char *path, char *text, size_t size_bytes)
     if (length < 0)
         text[0] = '\0';
     return length;
+}
+
+int zf_os_write_file(const char *path, const char *text)
+{
+    size_t length = strlen(text);
+    ssize_t count;
+    int file, error;
+    ZF_ASSERT(path != NULL && length != 0);
+    file = open(path, O_WRONLY | O_CLOEXEC);
+    if (file < 0)
+        return -errno;
+    /* In one piece: each write to such a file is an order of its own. */
+    do
+        count = write(file, text, length);
+    while (count < 0 && errno == EINTR);
+    error = count < 0 ? -errno : 0;
+    close(file);
+    return count >= 0 && (size_t)count != length ? -EIO : error;
 }

@@ -34,5 +34,6 @@ enum { SCAN_PRESENT = 1 << 3, SCAN_SWAPPED = 1 << 4, SCAN_ZERO_PAGE = 1 << 5, SC
 /* Bits of an entry. */
 #define PAGEMAP_PRESENT (UINT64_C(1) << 63)
 #define PAGEMAP_SWAPPED (UINT64_C(1) << 62)
+#define PAGEMAP_FRAME ((UINT64_C(1) << 55) - 1) /* 0 for who may not know it */
 
 #endif

@@ -113,7 +113,7 @@ struct mapping {
     uintptr_t end;
     size_t resident_bytes; /* without the zero page */
     size_t huge_bytes;
-    bool locked;
+    bool locked; /* or of reserved huge pages, which are never reclaimed */
 };
 
 /* Take in one line; true when it was the last of its mapping. */
@@ -124,8 +124,14 @@ static bool take_line(struct mapping *mapping, const char *line)
         mapping->resident_bytes = strtoull(line + 4, NULL, 10) * 1024;
     } else if (strncmp(line, "AnonHugePages:", 14) == 0) {
         mapping->huge_bytes = strtoull(line + 14, NULL, 10) * 1024;
+    } else if (strncmp(line, "Private_Hugetlb:", 16) == 0 ||
+               strncmp(line, "Shared_Hugetlb:", 15) == 0) {
+        /* In none of the counts above. */
+        size_t size_bytes = strtoull(strchr(line, ':') + 1, NULL, 10) * 1024;
+        mapping->resident_bytes += size_bytes;
+        mapping->huge_bytes += size_bytes;
     } else if (strncmp(line, "VmFlags:", 8) == 0) {
-        mapping->locked = strstr(line + 8, " lo") != NULL;
+        mapping->locked = strstr(line + 8, " lo") != NULL || strstr(line + 8, " ht") != NULL;
         return true;
     } else if (*line < 'A' || *line > 'Z') {
         memset(mapping, 0, sizeof *mapping);
