@@ -129,14 +129,16 @@ ZEROFAULT_API void arena_destroy(struct arena *arena);
  * fail the call unless it was a must: then the arena stays usable, but cold. Content is kept, so
  * it may be called on an arena in use, and again.
  *
- * Returns  0; -EINVAL the arena is NULL or was wiped by a fork, or the size of `options` or
- *          `report` is unknown; -E2BIG `options` has a non-zero tail that this version does not
- *          know; -EBUSY a hot section is open on this thread; -ENOMEM the system, the node, the
- *          cgroup or RLIMIT_MEMLOCK has too little (the report names which); -EPERM locking or
- *          binding is not allowed here; -ECANCELED the progress callback said stop; -EOPNOTSUPP a
- *          required wish is unknown to this kernel; -EFAULT the proof failed: pages still fault
+ * Returns  0; -EINVAL the arena is NULL or was wiped by a fork, the size of `options` or `report`
+ *          is unknown, or there are to be more than WARMUP_THREADS_MAX threads; -E2BIG `options`
+ *          has a non-zero tail that this version does not know; -EBUSY a hot section is open on
+ *          this thread; -ENOMEM the system, the node, the cgroup or RLIMIT_MEMLOCK has too little
+ *          (the report names which); -EPERM locking or binding is not allowed here; -ECANCELED
+ *          the progress callback or the cancel flag said stop; -EOPNOTSUPP a required wish is
+ *          unknown to this kernel; -EFAULT the proof failed: pages still fault
  * Latency  cold: one fault per page, a few system calls per chunk
- * Threads  no other call on this arena may run meanwhile
+ * Threads  no other call on this arena may run meanwhile; it starts helper threads for a large
+ *          arena, which are gone when it returns
  * Since    0.1
  */
 ZEROFAULT_API int arena_warmup(struct arena *arena, const struct warmup_options *options,

@@ -26,7 +26,7 @@ enum warmup_phase {
     WARMUP_COLLAPSE,      /* leftovers made huge */
     WARMUP_LOCK,          /* out of reach of reclaim */
     WARMUP_FREEZE,        /* out of reach of khugepaged and KSM */
-    WARMUP_PROVE,         /* a second populate that must find nothing to do */
+    WARMUP_PROVE,         /* a second write that must find nothing to do */
     WARMUP_PHASE_COUNT
 };
 
@@ -91,10 +91,10 @@ struct warmup_report {
     struct warmup_item freeze;    /* shut out khugepaged and KSM */
     int node;                     /* node asked for, or -1 for local */
 
-    uint64_t faults_minor; /* taken by the whole warmup in the calling thread */
+    uint64_t faults_minor; /* taken by the whole warmup in all of its threads */
     uint64_t faults_major;
-    uint64_t proof_faults; /* pages that the second populate still had to fault in; 0 when proven */
-    int proven; /* 1: the second populate found nothing to do, and faults are counted here */
+    uint64_t proof_faults; /* of the second write; 0 when proven */
+    int proven; /* 1: the second write found nothing to do, and faults are counted here */
     uint64_t spent_ns[WARMUP_PHASE_COUNT]; /* per step */
 
     enum arena_placement placement; /* asked for */
@@ -105,6 +105,12 @@ struct warmup_report {
 
     uint64_t
         forks; /* found by arena_verify: since the last warmup, by which the pages are shared */
+    size_t threads_asked; /* as many as there were to be; never more than chunks */
+    size_t threads_got;   /* that every step had, the calling one among them */
+    int threads_error; /* why fewer, or why elsewhere: 0 or -errno; the work is done all the same */
+    const char *threads_remedy;   /* one static sentence, or NULL */
+    enum warmup_phase last_phase; /* in which the warmup ended */
+    size_t done_bytes; /* from the start of the arena, all of which that phase has done */
 };
 #define WARMUP_REPORT_INIT                                                                         \
     {                                                                                              \
@@ -114,19 +120,38 @@ struct warmup_report {
 /* Where a warmup is. */
 struct warmup_progress {
     enum warmup_phase phase;
-    size_t done_bytes;  /* of this phase */
-    size_t total_bytes; /* of this phase */
-    uint64_t spent_ns;  /* in this phase */
+    size_t done_bytes;         /* of this phase */
+    size_t total_bytes;        /* of this phase */
+    uint64_t spent_ns;         /* in this phase */
+    uint64_t bytes_per_second; /* in this phase until now; 0 when it is too early to tell */
 };
 
-/* How a warmup runs. Zero of every field is the default. */
+/* More threads than this are refused. */
+#define WARMUP_THREADS_MAX 128
+
+/*
+ * How a warmup runs. Zero of every field is the default.
+ *
+ * Cancelling, by `progress` or `cancel`, ends the call with -ECANCELED: each thread finishes the
+ * chunk in its hands and none begins another, so that the report's `done_bytes` from the start of
+ * the arena are done by its `last_phase`, and nothing behind them. The pages stay, the arena counts
+ * as cold, and a later warmup finishes the work. After an error the same holds, but that chunks
+ * behind the one that failed, which is the first of those that did, may be done too.
+ */
 struct warmup_options {
     size_t struct_size; /* filled by WARMUP_OPTIONS */
-    /* Called after each chunk; anything but 0 stops the warmup with -ECANCELED. The pages done so
-     * far stay, the arena counts as cold, and a later warmup finishes the work. */
+    /* Called by the thread that called the warmup, and by it alone, after each chunk that this
+     * thread has done, and once more when all are done; bytes of other threads are counted in.
+     * Anything but 0 cancels, and it is not called again. */
     int (*progress)(const struct warmup_progress *progress, void *context);
     void *context;      /* handed to `progress` */
-    size_t chunk_bytes; /* done at a time, so that locks are held briefly; default 32 MiB */
+    size_t chunk_bytes; /* done at a time, so that locks are held briefly; default 4 MiB */
+    /* That populate and prove, the calling one among them. Default: one for each CPU of the arena's
+     * nodes that this process may use, at most 16, and one alone for less than 16 MiB. */
+    size_t threads;
+    /* When not NULL: any thread or signal handler may make it other than 0, atomically, to cancel.
+     */
+    const int *cancel;
 };
 #define WARMUP_OPTIONS(...)                                                                        \
     ((struct warmup_options){.struct_size = sizeof(struct warmup_options), __VA_ARGS__})

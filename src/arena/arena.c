@@ -200,6 +200,7 @@ static int warm_page(struct arena_control *control, const struct warmup_options 
     wishes.huge_pages = WARMUP_OFF;
     wishes.bind = WARMUP_PREFER;
     quiet.progress = NULL;
+    quiet.cancel = NULL;
     return zf_warmup_region(&control->control_region, &wishes, &quiet, &report);
 }
 
@@ -240,6 +241,8 @@ int arena_warmup(struct arena *arena, const struct warmup_options *options,
         (report != NULL && zf_result_check(report) != 0))
         return -EINVAL;
     error = zf_options_take(&known_options, sizeof known_options, options);
+    if (error == 0 && known_options.threads > WARMUP_THREADS_MAX)
+        error = -EINVAL;
     if (error != 0)
         return error;
     if (zf_tripwire_armed())

@@ -214,6 +214,24 @@ int zf_node_nearest(const char *root, int node, const struct zf_node_set *candid
     return nearest;
 }
 
+int zf_nodes_cpus(const char *root, const struct zf_node_set *nodes, struct zf_cpu_set *cpus)
+{
+    int16_t node_of_cpu[ZF_OS_CPUS_MAX];
+    struct zf_node_set with_cpus, near = {{0}};
+    size_t count = zf_nodes_of_cpus(root, node_of_cpu, ZF_OS_CPUS_MAX);
+    ZF_ASSERT(zf_node_set_next(nodes, 0) >= 0);
+    memset(cpus, 0, sizeof *cpus);
+    if (count == 0 || zf_nodes_with_cpus(root, &with_cpus) != 0 ||
+        zf_node_set_next(&with_cpus, 0) < 0)
+        return -EOPNOTSUPP;
+    for (int node = zf_node_set_next(nodes, 0); node >= 0; node = zf_node_set_next(nodes, node + 1))
+        zf_node_set_add(&near, zf_node_nearest(root, node, &with_cpus));
+    for (size_t cpu = 0; cpu < count; ++cpu)
+        if (node_of_cpu[cpu] >= 0 && zf_node_set_holds(&near, node_of_cpu[cpu]))
+            zf_cpu_set_add(cpus, (unsigned)cpu);
+    return zf_cpu_set_count(cpus) == 0 ? -EOPNOTSUPP : 0;
+}
+
 /* --------------------------------------------------------------------------------------- memory */
 
 /* A field of a node's meminfo, "Node 0 MemFree:   12 kB". */

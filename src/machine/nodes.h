@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/cpu_set.h"
 #include "base/node_set.h"
 
 /* The nodes that have memory and that this process's cpuset allows, below `root` ("" for this
@@ -32,6 +33,10 @@ int zf_node_of_cpu(const char *root, unsigned cpu);
 /* The node of each CPU below `cpus_max`, -1 where there is none. Returns one more than the highest
  * CPU of a node, 0 when the system shows no nodes. */
 size_t zf_nodes_of_cpus(const char *root, int16_t *nodes, size_t cpus_max);
+
+/* The CPUs of these nodes; for a node that has none, those of the nearest that has. -EOPNOTSUPP the
+ * system shows none. */
+int zf_nodes_cpus(const char *root, const struct zf_node_set *nodes, struct zf_cpu_set *cpus);
 
 /* Of `candidates`, not empty, the one at the least distance from `node`; the lowest of several. */
 int zf_node_nearest(const char *root, int node, const struct zf_node_set *candidates);

@@ -17,6 +17,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "base/cpu_set.h"
 #include "base/node_set.h"
 
 /* ----------------------------------------------------------------------------------- page sizes */
@@ -133,7 +134,7 @@ struct zf_os_nodes {
 int zf_os_nodes(struct zf_os_nodes *nodes);
 
 /* More CPUs than any system is built for. */
-#define ZF_OS_CPUS_MAX 8192
+#define ZF_OS_CPUS_MAX ZF_CPUS_MAX
 
 /* The node of each CPU below `cpus_max`, -1 where there is none. Returns one more than the highest
  * CPU of a node, 0 when the system does not tell. */

@@ -97,3 +97,14 @@ const char *zf_warmup_remedy_fork(int error)
         return NULL;
     return "Do not fork while the arena is hot, or warm up again after each fork.";
 }
+
+const char *zf_warmup_remedy_threads(int error)
+{
+    if (error == 0)
+        return NULL;
+    if (error == -EAGAIN || error == -ENOMEM)
+        return "Raise RLIMIT_NPROC (ulimit -u, LimitNPROC=) or pids.max of the control group.";
+    if (error == -EXDEV)
+        return "Let the process run on CPUs of the arena's node: others clear its pages slower.";
+    return "Allow the process to create threads.";
+}

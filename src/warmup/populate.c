@@ -73,11 +73,20 @@ static int populate_chunk_by_lock(struct zf_warmup_run *run, void *base, size_t 
     return rc;
 }
 
+/* Each thread locks a chunk for a moment, and all of them have to fit the limit. */
+static size_t threads_for(const struct zf_warmup_run *run, enum warmup_method method)
+{
+    size_t free_bytes;
+    if (method != WARMUP_METHOD_MLOCK || zf_os_lockable_bytes(&free_bytes) != 0)
+        return run->threads;
+    return zf_max(zf_min(run->threads, free_bytes / run->chunk_bytes), 1);
+}
+
 static int populate_by(struct zf_warmup_run *run, enum warmup_method method, zf_warmup_step *step)
 {
     int rc;
     run->report->method = method;
-    rc = zf_warmup_chunks(run, run->region->size_bytes, step);
+    rc = zf_warmup_chunks(run, run->region->size_bytes, step, threads_for(run, method));
     return rc == 0 ? check_present(run) : rc;
 }
 
@@ -91,6 +100,7 @@ int zf_warmup_populate(struct zf_warmup_run *run)
     int rc;
     ZF_ASSERT(report->method == WARMUP_METHOD_NONE);
     ZF_ASSERT(report->fallback_error == 0);
+    zf_warmup_choose_threads(run);
     /* A freeze of an earlier warmup shut huge pages out. */
     if (run->region->huge_wished)
         (void)zf_os_advise(run->region->base, run->region->size_bytes, ZF_OS_HUGE_WISHED);
@@ -142,7 +152,7 @@ int zf_warmup_collapse(struct zf_warmup_run *run)
         return 0;
     rc = check_huge(run);
     if (rc == -ENOMEM) {
-        rc = zf_warmup_chunks(run, huge_bytes, collapse_chunk);
+        rc = zf_warmup_chunks(run, huge_bytes, collapse_chunk, 1);
         if (rc == -ECANCELED)
             return rc;
         rc = check_huge(run);
@@ -164,7 +174,7 @@ int zf_warmup_lock(struct zf_warmup_run *run)
     if (run->wishes->lock == WARMUP_OFF)
         return 0;
     if (rc == 0)
-        rc = zf_warmup_chunks(run, region->size_bytes, lock_chunk);
+        rc = zf_warmup_chunks(run, region->size_bytes, lock_chunk, 1);
     if (rc == 0)
         rc = zf_os_locked_bytes(region->base, region->size_bytes, &locked_bytes);
     if (rc == 0 && locked_bytes < region->size_bytes)

@@ -35,7 +35,7 @@ static const char *error_name(int error)
                  {EACCES, "EACCES"},       {ECANCELED, "ECANCELED"},
                  {EHWPOISON, "EHWPOISON"}, {EOPNOTSUPP, "EOPNOTSUPP"},
                  {E2BIG, "E2BIG"},         {EIO, "EIO"},
-                 {ENOSYS, "ENOSYS"}};
+                 {ENOSYS, "ENOSYS"},       {EXDEV, "EXDEV"}};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; ++i)
         if (names[i].error == -error)
             return names[i].name;
@@ -143,12 +143,29 @@ static void print_time(FILE *stream, const struct warmup_report *report)
         fputs(" ms\n", stream);
 }
 
+/* Only where there was to be more than the calling thread. */
+static void print_threads(FILE *stream, const struct warmup_report *report)
+{
+    if (report->threads_asked <= 1)
+        return;
+    fprintf(stream, "  %-*s%zu of %zu", COLUMN_WIDTH, "threads", report->threads_got,
+            report->threads_asked);
+    if (report->threads_error != 0) {
+        fputs("  ", stream);
+        zf_warmup_print_error(stream, report->threads_error);
+    }
+    fputc('\n', stream);
+    if (report->threads_remedy != NULL)
+        fprintf(stream, "  %-*s-> %s\n", COLUMN_WIDTH, "", report->threads_remedy);
+}
+
 static void print_outcome(FILE *stream, const struct warmup_report *report)
 {
-    fprintf(stream, "  %-*s%llu minor, %llu major in this thread\n", COLUMN_WIDTH, "faults",
-            (unsigned long long)report->faults_minor, (unsigned long long)report->faults_major);
+    fprintf(stream, "  %-*s%llu minor, %llu major in %s\n", COLUMN_WIDTH, "faults",
+            (unsigned long long)report->faults_minor, (unsigned long long)report->faults_major,
+            report->threads_got > 1 ? "all threads" : "this thread");
     if (report->spent_ns[WARMUP_PROVE] != 0)
-        fprintf(stream, "  %-*s%llu faults in a second populate\n", COLUMN_WIDTH, "proof",
+        fprintf(stream, "  %-*s%llu faults in a write to each page\n", COLUMN_WIDTH, "proof",
                 (unsigned long long)report->proof_faults);
     else if (has_run(report))
         fprintf(stream, "  %-*snot reached\n", COLUMN_WIDTH, "proof");
@@ -178,6 +195,7 @@ int warmup_report_print(const struct warmup_report *report, FILE *stream)
     print_item(stream, "fork", &known.fork);
     print_item(stream, "name", &known.name_item);
     print_item(stream, "freeze", &known.freeze);
+    print_threads(stream, &known);
     print_outcome(stream, &known);
     return ferror(stream) != 0 ? -EIO : 0;
 }

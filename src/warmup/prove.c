@@ -1,35 +1,46 @@
 /*
- * The proof: do the populate once more and count what it still had to fault in.
+ * The proof: write to every page once more and count what still faults.
  *
- * A page that is present and writable costs a second populate nothing; one that is missing, shared
- * or write-protected costs one fault in this thread's own count, and is mended by it. No interface
+ * A page that is present and writable costs a write nothing; one that is missing, shared or
+ * write-protected costs one fault in this thread's own count, and is mended by it. No interface
  * shows a page's write bit, so this is the only way to see a copy-on-write that is still to come.
- * Each chunk is measured right around the call, with code and stack that the first round has
- * already used, so that nothing but the region is counted. A count that never moves proves nothing,
- * so a deliberate fault has to move it first. What other threads do to the pages a moment later is
- * not seen. See getrusage(2).
+ * The write is an atomic add of nothing by this program: 1.3 ms for 256 MiB, where the kernel's
+ * populate takes 18 to look at the same small pages, and it sees what a populate does not, a page
+ * that the kernel has unmapped to learn who uses it. Huge pages, where they are all there, are
+ * populated, which looks once at each. So is everything when pages are missing: populate answers
+ * with an error where a touch would be a signal.
+ *
+ * Each chunk is measured right around the work, with code and stack that are warm, so that nothing
+ * but the region is counted. A count that never moves proves nothing, so a deliberate fault has to
+ * move it first. What other threads do to the pages a moment later is not seen. See getrusage(2).
  */
 #include <errno.h>
 
 #include "base/arith.h"
+#include "base/sanitize.h"
 #include "warmup/run.h"
 
-static int probe_chunk(struct zf_warmup_run *run, void *base, size_t size_bytes)
+ZF_UNINSTRUMENTED static int probe_chunk(struct zf_warmup_run *run, void *base, size_t size_bytes)
 {
     struct zf_os_counters before = {0};
     struct zf_os_counters after = {0};
+    size_t offset_bytes = (size_t)((unsigned char *)base - (unsigned char *)run->region->base);
+    bool populate = offset_bytes + size_bytes <= run->populated_probe_bytes;
+    size_t page_bytes = run->region->page_bytes;
     int rc = 0;
     /* The first reading makes the counters' own memory and code warm. */
     zf_os_counters(&after);
     zf_os_counters(&before);
-    if (run->probe_by_touch)
-        zf_warmup_touch(base, size_bytes, run->region->page_bytes);
-    else
+    if (populate)
         rc = zf_os_populate(base, size_bytes);
+    else
+        zf_warmup_touch(base, size_bytes, page_bytes);
     zf_os_counters(&after);
     ZF_ASSERT(after.faults_minor >= before.faults_minor);
-    run->report->proof_faults += after.faults_minor - before.faults_minor;
-    run->report->proof_faults += after.faults_major - before.faults_major;
+    (void)__atomic_fetch_add(&run->report->proof_faults,
+                             after.faults_minor - before.faults_minor + after.faults_major -
+                                 before.faults_major,
+                             __ATOMIC_RELAXED);
     return rc;
 }
 
@@ -41,11 +52,24 @@ static int check_present(struct zf_warmup_run *run)
     return run->residency.present_bytes == run->region->size_bytes ? 0 : -EFAULT;
 }
 
+/* How much to populate: a populate that does nothing faults nothing, so where presence cannot be
+ * told, only a touch can. */
+static size_t choose_populated(struct zf_warmup_run *run)
+{
+    size_t huge_bytes = zf_region_huge_part_bytes(run->region);
+    if (run->populate_fails || zf_warmup_residency(run) != 0)
+        return 0;
+    if (run->residency.present_bytes < run->region->size_bytes)
+        return run->region->size_bytes;
+    return run->residency.huge_known && run->residency.huge_bytes >= huge_bytes ? huge_bytes : 0;
+}
+
 int zf_warmup_probe(struct zf_warmup_run *run)
 {
     int rc;
     run->report->proof_faults = 0;
-    rc = zf_warmup_chunks(run, run->region->size_bytes, probe_chunk);
+    run->populated_probe_bytes = choose_populated(run);
+    rc = zf_warmup_chunks(run, run->region->size_bytes, probe_chunk, run->threads);
     if (rc == 0)
         rc = check_present(run);
     return rc == 0 && run->report->proof_faults != 0 ? -EFAULT : rc;
@@ -85,10 +109,7 @@ int zf_warmup_prove(struct zf_warmup_run *run)
     rc = zf_warmup_place(run);
     if (rc != 0)
         return rc;
-    /* A populate that does nothing faults nothing: where presence cannot be told, only a touch
-     * can. */
-    run->probe_by_touch =
-        run->report->method != WARMUP_METHOD_POPULATE_WRITE || zf_warmup_residency(run) != 0;
+    run->populate_fails = run->report->method != WARMUP_METHOD_POPULATE_WRITE;
     rc = zf_warmup_probe(run);
     /* The probe has mended what it found; it has to hold now. */
     if (rc == -EFAULT)

@@ -4,6 +4,7 @@
 #ifndef ZF_WARMUP_RUN_H
 #define ZF_WARMUP_RUN_H
 
+#include "os/helper.h"
 #include "os/os.h"
 #include "warmup/warmup.h"
 
@@ -14,7 +15,8 @@ struct zf_warmup_run {
     const struct warmup_options *options;
     struct warmup_report *report;
     struct zf_os_residency residency; /* last known */
-    bool probe_by_touch;              /* the proof touches instead of populating */
+    bool populate_fails;              /* here, so that a proof has to touch */
+    size_t populated_probe_bytes;     /* that a proof populates; what is behind, it touches */
     bool was_empty;                   /* no page was there before this warmup */
     bool nodes_known;                 /* the system tells of nodes */
     bool may_touch;                   /* a page that seems absent may be touched to make sure */
@@ -22,16 +24,24 @@ struct zf_warmup_run {
     size_t in_place_bytes;            /* resident where they belong, at the last count */
     int counting_error;               /* of zf_warmup_check_counting */
     size_t chunk_bytes;               /* whole pages, whole huge pages where those are wished */
+    size_t threads;                   /* that a step may use; not 0 */
+    struct zf_cpu_set cpus;           /* where they run */
+    struct zf_os_counters of_helpers; /* what threads other than the calling one took */
     enum warmup_phase phase;          /* the one that runs */
     uint64_t phase_start_ns;
 };
 
-/* Work on one chunk; 0 or -errno. */
+/* Work on one chunk; 0 or -errno. With more than one thread, several run at a time. */
 typedef int zf_warmup_step(struct zf_warmup_run *run, void *base, size_t size_bytes);
 
-/* Do the first `size_bytes` of the region chunk by chunk, telling the caller's callback. Stops at
- * the first error; -ECANCELED when the callback says so. */
-int zf_warmup_chunks(struct zf_warmup_run *run, size_t size_bytes, zf_warmup_step *step);
+/* Do the first `size_bytes` of the region chunk by chunk with so many threads, telling the caller's
+ * callback. Returns the error of the first chunk that has one, or -ECANCELED; the report's
+ * `done_bytes` says how far all is done. */
+int zf_warmup_chunks(struct zf_warmup_run *run, size_t size_bytes, zf_warmup_step *step,
+                     size_t threads);
+
+/* Choose the number of threads and their CPUs, for a region whose placement is settled. */
+void zf_warmup_choose_threads(struct zf_warmup_run *run);
 
 /* Ask the system where the region stands, into run->residency. An error leaves what was known. */
 int zf_warmup_residency(struct zf_warmup_run *run);
@@ -81,5 +91,6 @@ const char *zf_warmup_remedy_bind(int error);
 const char *zf_warmup_remedy_huge(int error);
 const char *zf_warmup_remedy_lock(int error);
 const char *zf_warmup_remedy_fork(int error);
+const char *zf_warmup_remedy_threads(int error);
 
 #endif

@@ -105,7 +105,7 @@ static bool check_writes(struct zf_warmup_run *run)
         return false;
     rc = zf_warmup_probe(run);
     if (rc == -EOPNOTSUPP) {
-        run->probe_by_touch = true;
+        run->populate_fails = true;
         rc = zf_warmup_probe(run);
     }
     if (bound && rc == 0)

@@ -16,7 +16,7 @@
 #include "base/arith.h"
 #include "warmup/run.h"
 
-#define CHUNK_BYTES_DEFAULT ((size_t)32 << 20)
+#define CHUNK_BYTES_DEFAULT ((size_t)4 << 20)
 
 int zf_warmup_residency(struct zf_warmup_run *run)
 {
@@ -27,26 +27,6 @@ int zf_warmup_residency(struct zf_warmup_run *run)
     if (rc == 0)
         run->residency = residency;
     return rc;
-}
-
-int zf_warmup_chunks(struct zf_warmup_run *run, size_t size_bytes, zf_warmup_step *step)
-{
-    struct warmup_progress progress = {.phase = run->phase, .total_bytes = size_bytes};
-    unsigned char *base = run->region->base;
-    ZF_ASSERT(size_bytes <= run->region->size_bytes);
-    ZF_ASSERT(run->chunk_bytes != 0 && run->chunk_bytes % run->region->page_bytes == 0);
-    while (progress.done_bytes < size_bytes) {
-        size_t chunk_bytes = zf_min(run->chunk_bytes, size_bytes - progress.done_bytes);
-        int rc = step(run, base + progress.done_bytes, chunk_bytes);
-        if (rc != 0)
-            return rc;
-        progress.done_bytes += chunk_bytes;
-        progress.spent_ns = zf_os_clock_ns() - run->phase_start_ns;
-        if (run->options->progress != NULL &&
-            run->options->progress(&progress, run->options->context) != 0)
-            return -ECANCELED;
-    }
-    return 0;
 }
 
 static size_t choose_chunk(const struct zf_region *region, size_t wished_bytes)
@@ -115,6 +95,7 @@ void zf_warmup_begin(struct zf_warmup_run *run, const char *root, struct zf_regi
                                   .wishes = wishes,
                                   .options = options,
                                   .report = report,
+                                  .threads = 1,
                                   .chunk_bytes = choose_chunk(region, options->chunk_bytes)};
     begin_report(run);
 }
@@ -142,6 +123,7 @@ static void end_report(struct zf_warmup_run *run)
     report->populate.remedy = zf_warmup_remedy_populate(report->populate.error, report->limit);
     report->huge_pages.remedy = zf_warmup_remedy_huge(report->huge_pages.error);
     report->lock.remedy = zf_warmup_remedy_lock(report->lock.error);
+    report->threads_remedy = zf_warmup_remedy_threads(report->threads_error);
 }
 
 static int run_phases(struct zf_warmup_run *run)
@@ -153,6 +135,8 @@ static int run_phases(struct zf_warmup_run *run)
     for (int phase = 0; phase < WARMUP_PHASE_COUNT; ++phase) {
         int rc;
         run->phase = (enum warmup_phase)phase;
+        run->report->last_phase = run->phase;
+        run->report->done_bytes = 0;
         ZEROFAULT_PROBE3(warmup_phase_begin, run->wishes->name, warmup_phase_name(run->phase),
                          run->region->size_bytes);
         run->phase_start_ns = zf_os_clock_ns();
@@ -180,8 +164,8 @@ int zf_warmup_region_at(const char *root, struct zf_region *region,
     zf_os_counters(&before);
     report->result = run_phases(&run);
     zf_os_counters(&after);
-    report->faults_minor = after.faults_minor - before.faults_minor;
-    report->faults_major = after.faults_major - before.faults_major;
+    report->faults_minor = after.faults_minor - before.faults_minor + run.of_helpers.faults_minor;
+    report->faults_major = after.faults_major - before.faults_major + run.of_helpers.faults_major;
     end_report(&run);
     if (report->result == 0)
         region->granted =

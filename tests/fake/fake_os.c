@@ -10,7 +10,6 @@
 #include "fake/fake_range.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,11 +40,13 @@ void fake_os_reset(void)
             must(zf_os_release(fake_ranges[i].base, fake_ranges[i].size_bytes) == 0);
     rings_count = 0;
     exit_call = NULL;
+    fake_threads_reset();
     fake_os = (struct fake_os){.huge_page_bytes = 512 * PAGE,
                                .huge_free_bytes = SIZE_MAX / 2,
                                .lockable_bytes = SIZE_MAX,
                                .available_bytes = (size_t)64 << 30,
                                .nodes_count = 1,
+                               .cpus_count = 1,
                                .node_room_bytes = SIZE_MAX / 2,
                                .pools = {{.page_bytes = 1024 * PAGE}, {.page_bytes = 512 * PAGE}},
                                .failed = FAKE_CALL_COUNT};
@@ -54,6 +55,7 @@ void fake_os_reset(void)
 /* Count a call; what it has to answer, 0 when it shall work. */
 static int enter(enum fake_call call)
 {
+    fake_threads_switch();
     ++fake_os.calls;
     ++fake_os.made[call];
     if (fake_os.calls == fake_os.fail_call) {
@@ -256,10 +258,19 @@ static bool is_foreign(const void *base, size_t size_bytes)
     return fake_os_range(base) == NULL;
 }
 
+/* Does a range reach into what cannot be populated? */
+static bool is_broken(const void *base, size_t size_bytes)
+{
+    const unsigned char *byte = base;
+    return fake_os.broken != NULL && byte + size_bytes > fake_os.broken;
+}
+
 int zf_os_populate(void *base, size_t size_bytes)
 {
     struct fake_range *range;
     int rc = enter(FAKE_POPULATE);
+    if (rc == 0 && is_broken(base, size_bytes))
+        rc = fake_os.broken_error;
     if (rc != 0 || fake_os.populate_lies)
         return rc;
     if (is_foreign(base, size_bytes)) {
@@ -411,16 +422,20 @@ int zf_os_lockable_bytes(size_t *free_bytes)
     return rc;
 }
 
+uint64_t fake_faults(void)
+{
+    uint64_t faults = earlier_faults;
+    for (size_t i = 0; i < RANGES_MAX; ++i)
+        if (fake_ranges[i].base != NULL)
+            faults += fake_present_pages(fake_ranges[i].base, fake_ranges[i].size_bytes);
+    return faults;
+}
+
 void zf_os_counters(struct zf_os_counters *counters)
 {
     memset(counters, 0, sizeof *counters);
-    if (fake_os.counts_no_faults)
-        return;
-    counters->faults_minor = earlier_faults;
-    for (size_t i = 0; i < RANGES_MAX; ++i)
-        if (fake_ranges[i].base != NULL)
-            counters->faults_minor +=
-                fake_present_pages(fake_ranges[i].base, fake_ranges[i].size_bytes);
+    if (!fake_os.counts_no_faults)
+        counters->faults_minor = fake_thread_faults();
 }
 
 uint64_t zf_os_clock_ns(void)
@@ -572,21 +587,4 @@ struct zf_os_forks zf_os_forks(void)
 void zf_os_fork_noticed(void)
 {
     must(false); /* the fake's guards are never wiped */
-}
-
-static pthread_mutex_t table_mutex = PTHREAD_MUTEX_INITIALIZER;
-
-void zf_os_table_lock(void)
-{
-    must(pthread_mutex_lock(&table_mutex) == 0);
-}
-
-void zf_os_table_unlock(void)
-{
-    must(pthread_mutex_unlock(&table_mutex) == 0);
-}
-
-bool zf_os_table_try_lock(void)
-{
-    return pthread_mutex_trylock(&table_mutex) == 0;
 }

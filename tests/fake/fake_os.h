@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "os/helper.h"
 #include "os/os.h"
 
 /* The calls that can fail. */
@@ -52,6 +53,7 @@ enum fake_call {
     FAKE_POOL_REPLACE,
     FAKE_PAGE_SIZES,
     FAKE_WRITE_FILE,
+    FAKE_HELPER_START,
     FAKE_CALL_COUNT
 };
 
@@ -80,6 +82,9 @@ struct fake_os {
     size_t available_bytes;              /* MemAvailable */
     int nodes_count;                     /* nodes 0 to this less 1 exist; more than one are told */
     size_t node_room_bytes;              /* free on each node but the last, which takes the rest */
+    int cpus_count;                      /* CPUs 0 to this less 1 may be used */
+    const unsigned char *broken;         /* populating this byte or one behind it fails */
+    int broken_error;                    /* with this */
     unsigned absent_looks;               /* this many questions where pages are find none */
     struct zf_os_image images[4];        /* of loaded objects, in ranges of the test */
     struct zf_os_image thread_variables; /* of the thread; base NULL: none */
@@ -94,6 +99,8 @@ struct fake_os {
     unsigned calls;        /* that could have failed */
     enum fake_call failed; /* which one fail_call hit; FAKE_CALL_COUNT while none */
     unsigned made[FAKE_CALL_COUNT];
+    struct zf_cpu_set helper_cpus; /* of the last helper that was started */
+    size_t helpers_count;          /* started and not joined */
 };
 extern struct fake_os fake_os;
 

@@ -48,5 +48,17 @@ int fake_pool_populate(struct fake_range *range, unsigned char *base, size_t siz
 
 /* What a file of a pool says. */
 ssize_t fake_read_pool_file(const char *path, char *text, size_t size_bytes);
+/* Pages that have become present by any thread, ever. */
+uint64_t fake_faults(void);
+
+/* Those by the calling thread. */
+uint64_t fake_thread_faults(void);
+
+/* Let the other threads make one call each, in the order of their starts, before this one goes on.
+ */
+void fake_threads_switch(void);
+
+/* Forget the calling thread's faults; no other thread may be there. */
+void fake_threads_reset(void);
 
 #endif

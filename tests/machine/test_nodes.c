@@ -76,6 +76,51 @@ static void nodes_that_cannot_be_are_refused(void **state)
     assert_int_equal(zf_node_of_cpu(TREE("none"), 0), -EOPNOTSUPP);
 }
 
+static struct zf_cpu_set cpus_near(const char *root, int first, int second)
+{
+    struct zf_node_set nodes = {{0}};
+    struct zf_cpu_set cpus;
+    zf_node_set_add(&nodes, first);
+    zf_node_set_add(&nodes, second);
+    assert_int_equal(zf_nodes_cpus(root, &nodes, &cpus), 0);
+    return cpus;
+}
+
+static void the_cpus_of_nodes_are_all_of_them(void **state)
+{
+    struct zf_cpu_set cpus = cpus_near(TREE("guest_8_nodes"), 0, 1);
+    (void)state;
+    for (unsigned cpu = 0; cpu < 64; ++cpu) {
+        int node = zf_node_of_cpu(TREE("guest_8_nodes"), cpu);
+        assert_int_equal((cpus.words[0] >> cpu & 1) != 0, node == 0 || node == 1);
+    }
+}
+
+static void a_node_without_cpus_is_served_by_those_of_the_nearest_that_has(void **state)
+{
+    struct zf_node_set with_cpus, memory;
+    (void)state;
+    assert_int_equal(zf_nodes_with_cpus(TREE("guest_4_sparse"), &with_cpus), 0);
+    assert_int_equal(zf_nodes_usable(TREE("guest_4_sparse"), &memory), 0);
+    for (int node = zf_node_set_next(&memory, 0); node >= 0;
+         node = zf_node_set_next(&memory, node + 1)) {
+        int near = zf_node_nearest(TREE("guest_4_sparse"), node, &with_cpus);
+        struct zf_cpu_set own = cpus_near(TREE("guest_4_sparse"), node, node);
+        struct zf_cpu_set nearest = cpus_near(TREE("guest_4_sparse"), near, near);
+        assert_true(zf_cpu_set_count(&own) != 0);
+        assert_memory_equal(&own, &nearest, sizeof own);
+    }
+}
+
+static void without_nodes_there_are_no_cpus_of_them(void **state)
+{
+    struct zf_node_set nodes = {{1}};
+    struct zf_cpu_set cpus;
+    (void)state;
+    assert_int_equal(zf_nodes_cpus(TREE("nosuch"), &nodes, &cpus), -EOPNOTSUPP);
+    assert_int_equal(zf_cpu_set_count(&cpus), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -84,6 +129,9 @@ int main(void)
         cmocka_unit_test(a_node_is_nearest_to_itself_and_otherwise_the_distance_decides),
         cmocka_unit_test(free_memory_is_told_per_node),
         cmocka_unit_test(nodes_that_cannot_be_are_refused),
+        cmocka_unit_test(the_cpus_of_nodes_are_all_of_them),
+        cmocka_unit_test(a_node_without_cpus_is_served_by_those_of_the_nearest_that_has),
+        cmocka_unit_test(without_nodes_there_are_no_cpus_of_them),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

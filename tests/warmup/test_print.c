@@ -87,7 +87,7 @@ static void each_wish_shows_asked_against_got(void **state)
     ASSERT_LINE(&report, "lock", "require", "256.0 of 256.0 MiB");
     ASSERT_LINE(&report, "freeze", "prefer", "256.0 of 256.0 MiB");
     ASSERT_LINE(&report, "faults", "65600 minor", "1 major");
-    ASSERT_LINE(&report, "proof", "0 faults in a second populate");
+    ASSERT_LINE(&report, "proof", "0 faults in a write to each page");
     ASSERT_LINE(&report, "time", "preflight 1.50", "prove 1.50 ms");
     ASSERT_LINE(&report, "method", "mlock", "EOPNOTSUPP");
 }
@@ -185,7 +185,7 @@ static void a_verify_shows_no_step_that_it_does_not_have(void **state)
     assert_non_null(strstr(text, "\n  faults"));
 
     report.spent_ns[WARMUP_PROVE] = 1500000;
-    ASSERT_LINE(&report, "proof", "0 faults in a second populate");
+    ASSERT_LINE(&report, "proof", "0 faults in a write to each page");
     ASSERT_LINE(&report, "time", "prove 1.50 ms");
 }
 

@@ -481,7 +481,8 @@ static struct warmup_report warm_watched(struct zf_region *region, struct watche
     struct warmup_options options = {.struct_size = sizeof options,
                                      .progress = watch,
                                      .context = watcher,
-                                     .chunk_bytes = watcher->chunk_bytes};
+                                     .chunk_bytes = watcher->chunk_bytes,
+                                     .threads = 1};
     struct warmup_report report;
     watcher->in_order = true;
     int rc = zf_warmup_region(region, &plain, &options, &report);
@@ -506,7 +507,7 @@ static void progress_is_told_after_each_chunk(void **state)
     zf_region_destroy(&region);
 }
 
-static void a_chunk_is_at_least_a_page_and_32_mib_by_default(void **state)
+static void a_chunk_is_at_least_a_page_and_4_mib_by_default(void **state)
 {
     struct watcher tiny = {.chunk_bytes = 1};
     struct watcher standard = {.chunk_bytes = 0};
@@ -516,7 +517,7 @@ static void a_chunk_is_at_least_a_page_and_32_mib_by_default(void **state)
     (void)warm_watched(&region, &tiny);
     assert_int_equal(tiny.chunks[WARMUP_POPULATE], 5);
     (void)warm_watched(&large, &standard);
-    assert_int_equal(standard.chunks[WARMUP_POPULATE], 2);
+    assert_int_equal(standard.chunks[WARMUP_POPULATE], 9);
     zf_region_destroy(&region);
     zf_region_destroy(&large);
 }
@@ -577,7 +578,7 @@ int main(void)
         cmocka_unit_test(fork_leaves_an_excluded_region_warm),
         cmocka_unit_test(a_second_warmup_repairs_what_a_fork_made_cold),
         cmocka_unit_test(progress_is_told_after_each_chunk),
-        cmocka_unit_test(a_chunk_is_at_least_a_page_and_32_mib_by_default),
+        cmocka_unit_test(a_chunk_is_at_least_a_page_and_4_mib_by_default),
         cmocka_unit_test(a_cancelled_warmup_can_be_finished_by_the_next),
         cmocka_unit_test(time_is_reported_for_each_phase_that_ran),
     };

@@ -17,11 +17,14 @@
 #include <unistd.h>
 
 #include "base/assert.h"
+#include "base/sanitize.h"
 
 /* From linux/capability.h, which would drag in the rest of the capability interface. */
 #define CAPABILITY_IPC_LOCK 14
 
-void zf_os_counters(struct zf_os_counters *counters)
+/* Read right before and after what is counted, where a sanitizer's own memory would be counted too.
+ */
+ZF_UNINSTRUMENTED void zf_os_counters(struct zf_os_counters *counters)
 {
     struct rusage usage = {0};
     int rc = getrusage(RUSAGE_THREAD, &usage);

@@ -22,6 +22,7 @@
 
 #include "base/arith.h"
 #include "base/assert.h"
+#include "base/sanitize.h"
 
 /* Newer than the oldest headers that this compiles with. */
 enum {
@@ -124,7 +125,7 @@ int zf_os_name(void *base, size_t size_bytes, const char *name)
     return errno == EINVAL ? -EOPNOTSUPP : unknown_or(errno);
 }
 
-static int advise(void *base, size_t size_bytes, int advice)
+ZF_UNINSTRUMENTED static int advise(void *base, size_t size_bytes, int advice)
 {
     int error;
     do {
@@ -137,7 +138,8 @@ static int advise(void *base, size_t size_bytes, int advice)
     return unknown_or(error);
 }
 
-int zf_os_populate(void *base, size_t size_bytes)
+/* Counted by proofs, like zf_os_counters. */
+ZF_UNINSTRUMENTED int zf_os_populate(void *base, size_t size_bytes)
 {
     ZF_ASSERT(is_page_range(base, size_bytes));
     return advise(base, size_bytes, ADVICE_POPULATE_WRITE);
