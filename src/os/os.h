@@ -1,7 +1,5 @@
 /*
  * Everything that zerofault asks of an operating system.
-
- * Everything that zerofault asks of an operating system, in about fifty calls.
  *
  * One folder per system implements it; the build chooses. No other part names a system call. An
  * int result is 0 or -errno; on failure nothing is changed unless a comment says so. Ranges are
