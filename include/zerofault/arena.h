@@ -169,7 +169,9 @@ struct arena_verify_options {
  * are merely write-protected. The exact one finds those by writing, which also mends them: they
  * count as found, in `proof_faults`. Forks are noticed, in `forks`: an arena that children inherit
  * needs repair after one, in parent and child alike, until it is warmed up again. A child that was
- * made by a bare clone system call is not noticed.
+ * made by a bare clone system call is not noticed. Pages that the kernel has moved within their
+ * node (compaction) fault only for who touches them at that moment; they are no drift, and the
+ * report tells how many the kernel has moved in all, as `migrated_pages`.
  *
  * Returns  0; -EFAULT something has drifted, or the arena was never warm; -EINVAL the arena is
  *          NULL or was wiped by a fork, the size of `options` or `report` is unknown, or the mode

@@ -103,8 +103,10 @@ struct warmup_report {
     size_t nodes_count;     /* of the next; 0 when the system tells no nodes */
     struct warmup_node nodes[WARMUP_NODES_MAX]; /* where the pages are, by rising number */
 
-    uint64_t
-        forks; /* found by arena_verify: since the last warmup, by which the pages are shared */
+    /* Found by arena_verify, since the last warmup. */
+    uint64_t forks;          /* by which the pages are shared */
+    uint64_t migrated_pages; /* by the kernel, anywhere on the machine: compaction, say */
+
     size_t threads_asked; /* as many as there were to be; never more than chunks */
     size_t threads_got;   /* that every step had, the calling one among them */
     int threads_error; /* why fewer, or why elsewhere: 0 or -errno; the work is done all the same */

@@ -88,6 +88,15 @@ int zf_nodes_usable(const char *root, struct zf_node_set *nodes)
     return rc;
 }
 
+int zf_nodes_with_memory(const char *root, struct zf_node_set *nodes)
+{
+    struct zf_os_nodes all;
+    int rc = read_all(root, &all);
+    ZF_ASSERT(nodes != NULL);
+    *nodes = all.memory;
+    return rc;
+}
+
 static bool covers(const struct zf_node_set *outer, const struct zf_node_set *inner)
 {
     bool all = true;

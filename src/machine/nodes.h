@@ -19,6 +19,9 @@
  * machine). -EOPNOTSUPP the system shows no nodes. */
 int zf_nodes_usable(const char *root, struct zf_node_set *nodes);
 
+/* The nodes that have memory, allowed or not. -EOPNOTSUPP the system shows no nodes. */
+int zf_nodes_with_memory(const char *root, struct zf_node_set *nodes);
+
 /* May this process have memory on all of these nodes? -ENODEV one does not exist or has no memory;
  * -EPERM one is outside of its cpuset; 0 also when the system shows no nodes. */
 int zf_nodes_check(const char *root, const struct zf_node_set *nodes);

@@ -19,12 +19,21 @@
 
 /* ---------------------------------------------------------------------------------------- home */
 
+void zf_warmup_learn_nodes(struct zf_warmup_run *run)
+{
+    struct zf_node_set memory;
+    run->nodes_known =
+        zf_nodes_usable(run->root, &run->usable) == 0 && zf_node_set_count(&run->usable) != 0;
+    run->only_node = -1;
+    if (zf_nodes_with_memory(run->root, &memory) == 0 && zf_node_set_count(&memory) == 1)
+        run->only_node = zf_node_set_next(&memory, 0);
+}
+
 int zf_warmup_settle_home(struct zf_warmup_run *run)
 {
     struct zf_region *region = run->region;
     int node;
-    run->nodes_known =
-        zf_nodes_usable(run->root, &run->usable) == 0 && zf_node_set_count(&run->usable) != 0;
+    zf_warmup_learn_nodes(run);
     if (!run->nodes_known || region->placement.kind != ZF_PLACE_LOCAL ||
         run->wishes->bind == WARMUP_OFF || zf_placement_node(&region->placement) >= 0)
         return 0;
@@ -166,18 +175,15 @@ static int walk(struct zf_warmup_run *run,
 int zf_warmup_count_nodes(struct zf_warmup_run *run)
 {
     struct warmup_report *report = run->report;
-    int only = -1;
     report->nodes_count = 0;
     report->misplaced_bytes = 0;
     run->in_place_bytes = 0;
     memset(report->nodes, 0, sizeof report->nodes);
     (void)zf_warmup_residency(run);
-    if (run->nodes_known && zf_node_set_count(&run->usable) == 1)
-        only = zf_node_set_next(&run->usable, 0);
-    if (!run->nodes_known || only >= 0) {
+    if (!run->nodes_known || run->only_node >= 0) {
         run->in_place_bytes = run->residency.present_bytes;
-        if (only >= 0 && run->in_place_bytes != 0)
-            add_to_node(report, only, run->in_place_bytes);
+        if (run->only_node >= 0 && run->in_place_bytes != 0)
+            add_to_node(report, run->only_node, run->in_place_bytes);
         return 0;
     }
     return walk(run, count_some);
@@ -240,12 +246,17 @@ static void give_back(struct zf_warmup_run *run)
 static int report_misplaced(struct zf_warmup_run *run)
 {
     struct warmup_report *report = run->report;
-    int node = zf_placement_node(&run->region->placement);
+    const struct zf_placement *placement = &run->region->placement;
+    int node = zf_placement_node(placement);
     bool required = run->wishes->bind == WARMUP_REQUIRE;
     ZF_ASSERT(report->misplaced_bytes != 0);
-    report->bind.error = -ENOMEM;
     if (required)
         give_back(run);
+    /* The cpuset may have changed since the arena was made. */
+    report->bind.error = zf_nodes_check(run->root, &placement->nodes);
+    if (report->bind.error != 0)
+        return required ? report->bind.error : 0;
+    report->bind.error = -ENOMEM;
     if (report->limit == WARMUP_LIMIT_NONE || required) {
         report->limit = WARMUP_LIMIT_NODE;
         report->limit_needed_bytes = node < 0 ? report->misplaced_bytes : run->region->size_bytes;

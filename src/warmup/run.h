@@ -21,6 +21,7 @@ struct zf_warmup_run {
     bool nodes_known;                 /* the system tells of nodes */
     bool may_touch;                   /* a page that seems absent may be touched to make sure */
     struct zf_node_set usable;        /* nodes with memory that this process may use */
+    int only_node;                    /* that has all of the machine's memory; -1 several have */
     size_t in_place_bytes;            /* resident where they belong, at the last count */
     int counting_error;               /* of zf_warmup_check_counting */
     size_t chunk_bytes;               /* whole pages, whole huge pages where those are wished */
@@ -53,6 +54,9 @@ int zf_warmup_collapse(struct zf_warmup_run *run);
 int zf_warmup_lock(struct zf_warmup_run *run);
 int zf_warmup_freeze(struct zf_warmup_run *run);
 int zf_warmup_prove(struct zf_warmup_run *run);
+
+/* Find out which nodes there are. */
+void zf_warmup_learn_nodes(struct zf_warmup_run *run);
 
 /* Settle which nodes there are and, the first time, which one "local" is. 0, or the refusal of the
  * policy for it. */

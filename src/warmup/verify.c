@@ -136,7 +136,7 @@ int zf_warmup_verify_region(struct zf_region *region, const struct zf_warmup_wis
     zf_warmup_begin(&run, "", region, wishes, &options, report);
     report->freeze = (struct warmup_item){.asked = WARMUP_OFF};
     /* A node that "local" has not become yet is no drift. */
-    run.nodes_known = zf_nodes_usable(run.root, &run.usable) == 0;
+    zf_warmup_learn_nodes(&run);
     run.counting_error = exact ? zf_warmup_check_counting(region->page_bytes) : 0;
     zf_os_counters(&before);
     drifted = check_presence(&run);

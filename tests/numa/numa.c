@@ -130,7 +130,7 @@ struct placement placement_of(const void *base, size_t size_bytes)
         memset(nodes, -1, sizeof nodes);
         (void)syscall(SYS_move_pages, 0, count, pages, NULL, nodes, 0);
         for (size_t i = 0; i < count; ++i) {
-            if (nodes[i] >= 0 && nodes[i] < NODE_COUNT)
+            if (nodes[i] >= 0 && nodes[i] < NODE_END)
                 ++placement.on_node[nodes[i]];
             else
                 ++placement.missing;

@@ -24,9 +24,10 @@ enum {
     NODE_LARGE = 0,       /* 2560 MiB, CPUs 0 and 1; one 1 GiB page and sixteen 2 MiB pages */
     NODE_MIDDLE = 1,      /* 1792 MiB, CPU 2; one 1 GiB page */
     NODE_MEMORYLESS = 2,  /* CPU 3 alone; the nearest memory is node 1's */
-    NODE_MEMORY_ONLY = 3, /* 256 MiB; eight 2 MiB pages */
-    NODE_SMALL = 4,       /* 96 MiB */
-    NODE_COUNT = 5,
+    NODE_GAP = 3,         /* none of this number, though the kernel counts it as possible */
+    NODE_MEMORY_ONLY = 4, /* 256 MiB; eight 2 MiB pages */
+    NODE_SMALL = 5,       /* 96 MiB */
+    NODE_END = 6,         /* behind the last number */
     NODE_ABSENT = 9
 };
 enum { CPU_OF_LARGE = 0, CPU_OF_MIDDLE = 2, CPU_OF_MEMORYLESS = 3 };
@@ -47,6 +48,7 @@ int test_huge_pages(void);
 int test_too_small(void);
 int test_balancing(void);
 int test_fork(void);
+int test_drift(void);
 
 /* -------------------------------------------------------------------------------------- machine */
 
@@ -85,7 +87,7 @@ void companion_end(int process);
 
 /* Where the pages of a range are, by move_pages. */
 struct placement {
-    size_t on_node[NODE_COUNT];
+    size_t on_node[NODE_END];
     size_t missing; /* not present, or not told */
 };
 struct placement placement_of(const void *base, size_t size_bytes);

@@ -94,7 +94,8 @@ static void local_to_a_node_without_memory_is_the_nearest_one(void **state)
 
 static void a_node_that_has_no_memory_or_is_not_there_is_refused(void **state)
 {
-    static const int nodes[] = {NODE_MEMORYLESS, NODE_COUNT, NODE_ABSENT, 63, 64, 1023, 100000};
+    static const int nodes[] = {NODE_MEMORYLESS, NODE_GAP, NODE_END, NODE_ABSENT, 63, 64, 1023,
+                                100000};
     (void)state;
     for (size_t i = 0; i < sizeof nodes / sizeof nodes[0]; ++i) {
         struct arena_options options =
@@ -108,12 +109,54 @@ static void a_node_that_has_no_memory_or_is_not_there_is_refused(void **state)
     }
 }
 
+/* --------------------------------------------------------------------------------- kernel weights
+ */
+
+#define WEIGHTS "/sys/kernel/mm/mempolicy/weighted_interleave/node"
+
+static void the_kernels_weights_decide_where_it_has_some(void **state)
+{
+    static const unsigned nodes[] = {NODE_LARGE, NODE_MEMORY_ONLY};
+    struct arena_options options =
+        ARENA_OPTIONS(.capacity_bytes = ARENA_BYTES, .placement = ARENA_WEIGHTED_INTERLEAVE,
+                      .nodes = nodes, .nodes_count = 2, .bind = ARENA_REQUIRE);
+    struct warmup_report report = WARMUP_REPORT_INIT;
+    struct arena *arena;
+    (void)state;
+    if (!kernel_is_at_least(6, 9)) {
+        assert_int_equal(arena_create(&arena, &options), 0);
+        assert_int_equal(arena_warmup(arena, NULL, &report), -EOPNOTSUPP);
+        assert_int_equal(report.bind.error, -EOPNOTSUPP);
+        assert_non_null(report.bind.remedy);
+        arena_destroy(arena);
+        return;
+    }
+    assert_true(write_file(WEIGHTS "0", "7") && write_file(WEIGHTS "4", "1"));
+    arena = warm_arena(&options, &report);
+    assert_true(write_file(WEIGHTS "0", "1") && write_file(WEIGHTS "4", "1"));
+    assert_granted(&report.bind);
+    assert_int_equal(report.misplaced_bytes, 0);
+    assert_int_equal(report.nodes_count, 2);
+    assert_in_range(report.nodes[0].resident_bytes, ARENA_BYTES / 8 * 7 - 8 * PAGE,
+                    ARENA_BYTES / 8 * 7 + 8 * PAGE);
+    assert_int_equal(placement_of((void *)arena->begin, ARENA_BYTES).on_node[NODE_LARGE],
+                     report.nodes[0].resident_bytes / PAGE);
+    assert_filling_takes_no_fault(arena);
+    arena_destroy(arena);
+}
+
+/* -------------------------------------------------------------------------------- control groups
+ */
+
 /* What a process finds whose control group keeps it off the node that it asks for. */
 struct confined {
     bool entered;
     int preferred; /* results of arena_warmup */
     int required;
     struct warmup_item bind; /* of the preferred one */
+    int spread_preferred;    /* the same over a set of which one node is allowed */
+    int spread_required;
+    struct warmup_item spread;
     uint64_t faults;
 };
 
@@ -139,6 +182,20 @@ static int warm_elsewhere(enum warmup_wish bind, struct warmup_report *report, u
     return rc;
 }
 
+static int spread_over_both(enum warmup_wish bind, struct warmup_report *report)
+{
+    static const unsigned nodes[] = {NODE_LARGE, NODE_MEMORY_ONLY};
+    struct arena *arena;
+    int rc = arena_create(&arena, &ARENA_OPTIONS(.capacity_bytes = 4 * MIB, .bind = bind,
+                                                 .placement = ARENA_INTERLEAVE, .nodes = nodes,
+                                                 .nodes_count = 2));
+    if (rc != 0)
+        return rc;
+    rc = arena_warmup(arena, NULL, report);
+    arena_destroy(arena);
+    return rc;
+}
+
 static void warm_in_group(void *shared)
 {
     struct confined *confined = shared;
@@ -148,6 +205,9 @@ static void warm_in_group(void *shared)
     confined->preferred = warm_elsewhere(ARENA_PREFER, &report, &confined->faults);
     confined->bind = report.bind;
     confined->required = warm_elsewhere(ARENA_REQUIRE, &report, &faults_of_required);
+    confined->spread_preferred = spread_over_both(ARENA_PREFER, &report);
+    confined->spread = report.bind;
+    confined->spread_required = spread_over_both(ARENA_REQUIRE, &report);
 }
 
 static void a_node_outside_the_control_group_is_refused_with_a_remedy(void **state)
@@ -165,6 +225,10 @@ static void a_node_outside_the_control_group_is_refused_with_a_remedy(void **sta
     assert_non_null(confined->bind.remedy);
     assert_int_equal(confined->faults, 0);
     assert_int_equal(confined->required, -EPERM);
+    assert_int_equal(confined->spread_preferred, 0);
+    assert_int_equal(confined->spread.error, -EPERM);
+    assert_non_null(confined->spread.remedy);
+    assert_int_equal(confined->spread_required, -EPERM);
     assert_int_equal(rmdir(GROUP), 0);
     shared_destroy(confined, sizeof *confined);
 }
@@ -177,6 +241,7 @@ int test_placement(void)
         cmocka_unit_test(a_local_arena_is_on_the_node_of_the_thread_that_warms_it),
         cmocka_unit_test(local_to_a_node_without_memory_is_the_nearest_one),
         cmocka_unit_test(a_node_that_has_no_memory_or_is_not_there_is_refused),
+        cmocka_unit_test(the_kernels_weights_decide_where_it_has_some),
         cmocka_unit_test(a_node_outside_the_control_group_is_refused_with_a_remedy),
     };
     return cmocka_run_group_tests_name("placement", tests, NULL, NULL);

@@ -93,7 +93,7 @@ static void assert_spilled(const struct asked *asked)
 {
     const struct placement *placement = &asked->placement;
     size_t pages = 0;
-    for (int node = 0; node < NODE_COUNT; ++node) {
+    for (int node = 0; node < NODE_END; ++node) {
         print_message("node %d: %zu pages\n", node, placement->on_node[node]);
         pages += placement->on_node[node];
     }

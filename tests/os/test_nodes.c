@@ -12,6 +12,8 @@
 #include <errno.h>
 #include <limits.h>
 #include <numa.h>
+#include <stdio.h>
+#include <stdlib.h>
 
 #include "support/needs.h"
 #include "support/nodes.h"
@@ -44,6 +46,39 @@ static void the_system_tells_what_its_files_say(void **state)
     need_nodes();
     assert_true(assert_nodes_agree() >= 1);
     assert_int_equal(complaints, 0);
+}
+
+/* The distances of a node as its file lists them, one for each node that is online. */
+static size_t read_distances(int node, long *distances, size_t distances_max)
+{
+    char path[64], text[4096];
+    char *rest = text;
+    size_t count = 0;
+    (void)snprintf(path, sizeof path, "/sys/devices/system/node/node%d/distance", node);
+    if (zf_os_read_file(path, text, sizeof text) <= 0)
+        return 0;
+    for (const char *number = NULL; number != rest && count < distances_max;) {
+        number = rest;
+        distances[count] = strtol(number, &rest, 10);
+        count += number != rest;
+    }
+    return count;
+}
+
+static void distances_are_told_where_the_numbers_have_no_gaps(void **state)
+{
+    long distances[64];
+    size_t count = read_distances(0, distances, 64);
+    (void)state;
+    need_nodes();
+    assert_true(count >= 1);
+    for (int node = 0; node < (int)count; ++node) {
+        bool in_a_row = read_distances(node, distances, 64) == count;
+        for (int other = 0; in_a_row && other < (int)count; ++other)
+            assert_int_equal(zf_os_node_distance(node, other), distances[other]);
+        if (!in_a_row)
+            assert_int_equal(zf_os_node_distance(node, 0), 0);
+    }
 }
 
 static void every_cpu_that_may_run_this_is_on_a_node(void **state)
@@ -82,6 +117,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_system_tells_what_its_files_say),
+        cmocka_unit_test(distances_are_told_where_the_numbers_have_no_gaps),
         cmocka_unit_test(every_cpu_that_may_run_this_is_on_a_node),
         cmocka_unit_test(what_does_not_exist_is_told_quietly),
     };
