@@ -293,9 +293,9 @@ static void print_case(const struct bench *bench, const struct table *table,
 static void print_reaches(const struct bench *bench, struct table *table, enum prefault_pages pages)
 {
     char what[128];
-    struct warm_case *alone = find(table, KIND_ARENA, pages, 1);
-    struct warm_case *both = find(table, KIND_ARENA, pages, table->threads);
-    const struct warm_case *raw, *raw_alone = best_raw(table, pages, 1);
+    struct warm_case *single = find(table, KIND_ARENA, pages, 1);
+    struct warm_case *together = find(table, KIND_ARENA, pages, table->threads);
+    const struct warm_case *raw, *raw_one = best_raw(table, pages, 1);
     for (int kind = KIND_ARENA; kind <= KIND_ARENA_LOCKED; kind++)
         for (size_t threads = 1; threads <= table->threads; threads++) {
             struct warm_case *one = find(table, (enum kind)kind, pages, threads);
@@ -310,15 +310,15 @@ static void print_reaches(const struct bench *bench, struct table *table, enum p
             bench_print_reach(bench, what, quantile(one->proofs, table->rounds, 0.5), BENCH_AT_MOST,
                               0.10, "x");
         }
-    if (table->threads < 2 || both == NULL)
+    if (table->threads < 2 || together == NULL)
         return;
     (void)snprintf(what, sizeof what, "%s, two threads by one", pages_names[pages]);
-    bench_print_reach(bench, what, best_speed(both, alone, table->rounds), BENCH_AT_LEAST, 1.7,
+    bench_print_reach(bench, what, best_speed(together, single, table->rounds), BENCH_AT_LEAST, 1.7,
                       "x");
     raw = best_raw(table, pages, table->threads);
-    if (raw != NULL && raw_alone != NULL && !bench->json && !bench->smoke)
+    if (raw != NULL && raw_one != NULL && !bench->json && !bench->smoke)
         printf("       (%s with two threads by %s with one: %.2f x)\n", strchr(raw->name, ',') + 2,
-               strchr(raw_alone->name, ',') + 2, best_speed(raw, raw_alone, table->rounds));
+               strchr(raw_one->name, ',') + 2, best_speed(raw, raw_one, table->rounds));
 }
 
 /* ----------------------------------------------------------------------------------------- main */

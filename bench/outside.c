@@ -20,8 +20,6 @@
 
 #include "clock.h"
 
-extern char **environ;
-
 #define STATUS_ABSENT 2 /* of a child that found no library */
 
 /* Wait for a child. Returns 0; ENOENT what it needs is not there; EIO it failed; or an errno. */

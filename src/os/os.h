@@ -88,6 +88,10 @@ int zf_os_populate_read(const void *base, size_t size_bytes);
  * pages could not be locked. */
 int zf_os_lock(void *base, size_t size_bytes);
 
+/* Have each page of the range locked from the moment on in which it becomes present; none becomes
+ * so now. Errors as of zf_os_lock; also -EOPNOTSUPP. */
+int zf_os_lock_ahead(void *base, size_t size_bytes);
+
 /* Undo zf_os_lock; pages stay present. */
 int zf_os_unlock(void *base, size_t size_bytes);
 

@@ -73,6 +73,18 @@ static int populate_chunk_by_lock(struct zf_warmup_run *run, void *base, size_t 
     return rc;
 }
 
+/* Lock an empty region before it is populated: the pages are locked as they come, which costs
+ * nothing (80 ms for 256 MiB either way), where mlock afterwards takes another 20, half of it with
+ * the address space's lock held for writing. A refusal will come again in the lock step. */
+static void lock_ahead(struct zf_warmup_run *run)
+{
+    struct zf_region *region = run->region;
+    if (run->wishes->lock == WARMUP_OFF || run->report->lock.error != 0 || !run->was_empty ||
+        region->locked)
+        return;
+    run->locked_ahead = zf_os_lock_ahead(region->base, region->size_bytes) == 0;
+}
+
 /* Each thread locks a chunk for a moment, and all of them have to fit the limit. */
 static size_t threads_for(const struct zf_warmup_run *run, enum warmup_method method)
 {
@@ -107,6 +119,7 @@ int zf_warmup_populate(struct zf_warmup_run *run)
     /* Bound by an earlier warmup: a page that has gone since must be able to land elsewhere. */
     if (run->region->bound && (rc = zf_region_place(run->region)) != 0)
         return report->populate.error = rc;
+    lock_ahead(run);
     rc = populate_by(run, method, steps[method]);
     while (method < WARMUP_METHOD_TOUCH && may_fall_back(method, rc)) {
         report->fallback_error = rc;
@@ -165,6 +178,13 @@ int zf_warmup_collapse(struct zf_warmup_run *run)
 
 /* ----------------------------------------------------------------------------------------- lock */
 
+/* Find out what is locked; -EAGAIN when that is not all. */
+static int check_locked(const struct zf_region *region, size_t *locked_bytes)
+{
+    int rc = zf_os_locked_bytes(region->base, region->size_bytes, locked_bytes);
+    return rc == 0 && *locked_bytes < region->size_bytes ? -EAGAIN : rc;
+}
+
 int zf_warmup_lock(struct zf_warmup_run *run)
 {
     struct warmup_item *item = &run->report->lock;
@@ -173,12 +193,11 @@ int zf_warmup_lock(struct zf_warmup_run *run)
     int rc = item->error;
     if (run->wishes->lock == WARMUP_OFF)
         return 0;
-    if (rc == 0)
+    if (rc == 0 && (!run->locked_ahead || check_locked(region, &locked_bytes) != 0)) {
         rc = zf_warmup_chunks(run, region->size_bytes, lock_chunk, 1);
-    if (rc == 0)
-        rc = zf_os_locked_bytes(region->base, region->size_bytes, &locked_bytes);
-    if (rc == 0 && locked_bytes < region->size_bytes)
-        rc = -EAGAIN;
+        if (rc == 0)
+            rc = check_locked(region, &locked_bytes);
+    }
     /* All or nothing: a part would use up the limit and promise nothing. */
     if (rc != 0 && !region->locked)
         (void)zf_os_unlock(region->base, region->size_bytes);

@@ -17,6 +17,7 @@ struct zf_warmup_run {
     struct zf_os_residency residency; /* last known */
     bool populate_fails;              /* here, so that a proof has to touch */
     size_t populated_probe_bytes;     /* that a proof populates; what is behind, it touches */
+    bool locked_ahead;                /* pages were locked as they came */
     bool was_empty;                   /* no page was there before this warmup */
     bool nodes_known;                 /* the system tells of nodes */
     bool may_touch;                   /* a page that seems absent may be touched to make sure */

@@ -163,6 +163,9 @@ int zf_warmup_region_at(const char *root, struct zf_region *region,
     run.counting_error = zf_warmup_check_counting(region->page_bytes);
     zf_os_counters(&before);
     report->result = run_phases(&run);
+    /* A lock is all or nothing. */
+    if (report->result != 0 && run.locked_ahead && !region->locked)
+        (void)zf_os_unlock(region->base, region->size_bytes);
     zf_os_counters(&after);
     report->faults_minor = after.faults_minor - before.faults_minor + run.of_helpers.faults_minor;
     report->faults_major = after.faults_major - before.faults_major + run.of_helpers.faults_major;

@@ -299,23 +299,33 @@ int zf_os_populate_read(const void *base, size_t size_bytes)
     return 0;
 }
 
-int zf_os_lock(void *base, size_t size_bytes)
+static int lock(void *base, size_t size_bytes, bool ahead)
 {
     struct fake_range *range = fake_range_of(base, size_bytes, true);
     size_t first = fake_first_page(range, base);
-    int rc = enter(FAKE_LOCK);
+    int rc = enter(ahead ? FAKE_LOCK_AHEAD : FAKE_LOCK);
+    rc = rc == 0 ? fake_os.refuse[FAKE_LOCK] : rc;
     if (rc != 0 || fake_os.lock_lies)
         return rc;
-    if (range->pool_bytes != 0)
-        return fake_pool_populate(range, base, size_bytes, -ENOMEM);
     if (fake_os_locked_bytes() + size_bytes -
             flagged_bytes(range, first, size_bytes / PAGE, PAGE_LOCKED) >
         fake_os.lockable_bytes)
         return -ENOMEM;
-    make_present(range, base, size_bytes);
+    if (!ahead)
+        make_present(range, base, size_bytes);
     for (size_t page = first; page < first + size_bytes / PAGE; ++page)
         range->page_flags[page] |= PAGE_LOCKED;
     return 0;
+}
+
+int zf_os_lock(void *base, size_t size_bytes)
+{
+    return lock(base, size_bytes, false);
+}
+
+int zf_os_lock_ahead(void *base, size_t size_bytes)
+{
+    return lock(base, size_bytes, true);
 }
 
 int zf_os_unlock(void *base, size_t size_bytes)

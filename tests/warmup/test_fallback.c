@@ -65,11 +65,11 @@ long __wrap_syscall(long number, ...)
     for (int i = 0; i < 6; ++i)
         arguments[i] = va_arg(list, long);
     va_end(list);
-    if (number == SYS_mlock && kernel.mlock_error != 0) {
+    if ((number == SYS_mlock || number == SYS_mlock2) && kernel.mlock_error != 0) {
         errno = kernel.mlock_error;
         return -1;
     }
-    if (number == SYS_mlock && kernel.mlock_lies)
+    if ((number == SYS_mlock || number == SYS_mlock2) && kernel.mlock_lies)
         return 0;
     return __real_syscall(number, arguments[0], arguments[1], arguments[2], arguments[3],
                           arguments[4], arguments[5]);

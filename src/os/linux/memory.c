@@ -29,6 +29,7 @@ enum {
     ADVICE_POPULATE_READ = 22,  /* Linux 5.14 */
     ADVICE_POPULATE_WRITE = 23, /* Linux 5.14 */
     ADVICE_COLLAPSE = 25,       /* Linux 6.1 */
+    LOCK_ON_FAULT = 1,          /* Linux 4.4 */
     VMA_NAME_MAX = 80           /* with terminator; Linux 5.17 */
 };
 #define VMA_SET 0x53564d41
@@ -155,6 +156,12 @@ int zf_os_lock(void *base, size_t size_bytes)
 {
     ZF_ASSERT(is_page_range(base, size_bytes));
     return syscall(SYS_mlock, base, size_bytes) == 0 ? 0 : unknown_or(errno);
+}
+
+int zf_os_lock_ahead(void *base, size_t size_bytes)
+{
+    ZF_ASSERT(is_page_range(base, size_bytes));
+    return syscall(SYS_mlock2, base, size_bytes, LOCK_ON_FAULT) == 0 ? 0 : unknown_or(errno);
 }
 
 int zf_os_unlock(void *base, size_t size_bytes)

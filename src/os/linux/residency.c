@@ -6,8 +6,10 @@
  * its AnonHugePages are huge. That is exact for a whole range, which is a mapping of its own; for a
  * part of one, zero pages may count and huge pages may not. Without /proc, mincore tells present
  * alone. Locked is the mapping's flag in smaps together with presence; smaps' own Locked line
- * halves when a child shares the pages. Nothing here touches a page of the range.
- * See ioctl_pagemap_scan(2), proc(5), mincore(2).
+ * halves when a child shares the pages. For its counts smaps walks the page tables of all mappings,
+ * 3 ms for 256 MiB, so a range that is locked as a whole is found out first by what a lock forbids.
+ * Nothing here touches a page of the range.
+ * See ioctl_pagemap_scan(2), proc(5), mincore(2), msync(2).
  */
 #include "os/os.h"
 
@@ -22,6 +24,7 @@
 #include "base/arith.h"
 #include "base/assert.h"
 #include "os/linux/lines.h"
+#include "os/linux/maps.h"
 #include "os/linux/pagemap.h"
 
 /* What one way of asking found in a range. */
@@ -247,6 +250,27 @@ int zf_os_residency(const void *base, size_t size_bytes, struct zf_os_residency 
     return 0;
 }
 
+/* Is every mapping of the range locked? To invalidate a locked one is refused, and does nothing to
+ * anonymous memory that is not. */
+static bool all_locked(uintptr_t start, uintptr_t end)
+{
+    struct zf_linux_lines lines;
+    struct zf_linux_mapping mapping;
+    uintptr_t covered_end = start;
+    if (zf_linux_lines_open(&lines, "/proc/self/maps") != 0)
+        return false;
+    while (covered_end < end && zf_linux_mapping_next(&lines, &mapping)) {
+        if (mapping.end <= covered_end)
+            continue;
+        if (mapping.start > covered_end ||
+            msync((void *)covered_end, zf_os_page_bytes(), MS_INVALIDATE) == 0 || errno != EBUSY)
+            break;
+        covered_end = mapping.end;
+    }
+    zf_linux_lines_close(&lines);
+    return covered_end >= end;
+}
+
 int zf_os_locked_bytes(const void *base, size_t size_bytes, size_t *locked_bytes)
 {
     uintptr_t start = (uintptr_t)base;
@@ -256,7 +280,13 @@ int zf_os_locked_bytes(const void *base, size_t size_bytes, size_t *locked_bytes
     int rc;
     ZF_ASSERT(locked_bytes != NULL);
     ZF_ASSERT(start < end && (start | end) % zf_os_page_bytes() == 0);
-    rc = count_by_mapping(&source, start, end, &totals);
+    if (source.exact && all_locked(start, end)) {
+        totals.pages = (struct pages){0};
+        rc = source.count(&source, start, end, &totals.pages);
+        totals.locked_bytes = totals.pages.present_bytes;
+    } else {
+        rc = count_by_mapping(&source, start, end, &totals);
+    }
     close_source(&source);
     *locked_bytes = rc == 0 ? totals.locked_bytes : 0;
     return rc;
