@@ -33,10 +33,11 @@ ZEROFAULT_BEGIN_DECLS
 struct arena_options {
     size_t struct_size; /* filled by ARENA_OPTIONS */
     const char *name;   /* copied; shown in reports and, where the kernel can, in /proc/PID/maps */
-    size_t capacity_bytes; /* what can be handed out; rounded up to whole pages; 0 is refused */
+    size_t capacity_bytes; /* what can be handed out; 0 is refused; rounded up to whole pages of
+                            * the largest size wished */
     int node;              /* ARENA_NODE_LOCAL or ARENA_NODE(n) */
     enum warmup_wish bind; /* the explicit memory policy for that node; default WARMUP_PREFER */
-    enum warmup_wish huge_pages; /* transparent huge pages; default WARMUP_OFF */
+    enum warmup_wish huge_pages; /* transparent huge pages; default WARMUP_OFF, see below */
     enum warmup_wish lock;       /* keep the pages out of reach of reclaim; default WARMUP_PREFER */
     enum warmup_fork fork;       /* what a child of fork sees; default WARMUP_FORK_EXCLUDE */
     enum arena_placement placement; /* which of the next say where; default `node` */
@@ -45,6 +46,15 @@ struct arena_options {
     const unsigned *weights; /* of ARENA_WEIGHTED_INTERLEAVE: 1 to 65,535 for each of `nodes`,
                                      * of which there are then 64 at most; NULL: the kernel's own */
     size_t nodes_count;      /* of `nodes`; a node named twice counts once, but for weights */
+
+    /* Pages of the kernel's pools of reserved huge pages (hugetlb), which are never split, swapped
+     * or merged. The order is 1 GiB, 2 MiB, transparent, small: what is refused is in the report,
+     * and the next one is tried, unless it is off. A level that is required is the last. */
+    enum warmup_wish hugetlb_1g; /* default WARMUP_OFF */
+    enum warmup_wish hugetlb_2m; /* default as `hugetlb_1g`, but off when that is required; and
+                                  * `huge_pages` as the two, in the same way */
+    bool raise_pools; /* where a pool of these is too small, add what is missing, which takes root,
+                       * and take it away again when the arena is destroyed */
 };
 #define ARENA_OPTIONS(...)                                                                         \
     ((struct arena_options){.struct_size = sizeof(struct arena_options), __VA_ARGS__})
@@ -129,13 +139,17 @@ ZEROFAULT_API void arena_destroy(struct arena *arena);
  * fail the call unless it was a must: then the arena stays usable, but cold. Content is kept, so
  * it may be called on an arena in use, and again.
  *
+ * An arena of reserved huge pages has small ones until its first warmup, which puts the huge pages
+ * in their place: what was written before is copied, so nobody may write meanwhile. A pool that is
+ * too small is an error there, and never the SIGBUS that touching would be.
+ *
  * Returns  0; -EINVAL the arena is NULL or was wiped by a fork, the size of `options` or `report`
  *          is unknown, or there are to be more than WARMUP_THREADS_MAX threads; -E2BIG `options`
  *          has a non-zero tail that this version does not know; -EBUSY a hot section is open on
- *          this thread; -ENOMEM the system, the node, the cgroup or RLIMIT_MEMLOCK has too little
- *          (the report names which); -EPERM locking or binding is not allowed here; -ECANCELED
- *          the progress callback or the cancel flag said stop; -EOPNOTSUPP a required wish is
- *          unknown to this kernel; -EFAULT the proof failed: pages still fault
+ *          this thread; -ENOMEM the system, the node, a pool, the cgroup or RLIMIT_MEMLOCK has too
+ *          little (the report names which); -EPERM locking or binding is not allowed here;
+ *          -ECANCELED the progress callback or the cancel flag said stop; -EOPNOTSUPP a required
+ *          wish is unknown to this kernel; -EFAULT the proof failed: pages still fault
  * Latency  cold: one fault per page, a few system calls per chunk
  * Threads  no other call on this arena may run meanwhile; it starts helper threads for a large
  *          arena, which are gone when it returns

@@ -37,6 +37,9 @@ struct arena_group_options {
     const unsigned *part_of_cpu; /* instead of `nodes`: for CPU 0, 1, ... the number of its part. A
                                   * part is on the node of its first CPU, and none is left out. */
     size_t cpus_count;           /* of `part_of_cpu`; later CPUs get part 0 */
+    enum warmup_wish hugetlb_1g; /* as in arena_options, of every part */
+    enum warmup_wish hugetlb_2m;
+    bool raise_pools;
 };
 #define ARENA_GROUP_OPTIONS(...)                                                                   \
     ((struct arena_group_options){.struct_size = sizeof(struct arena_group_options), __VA_ARGS__})
@@ -110,7 +113,7 @@ ZEROFAULT_API int arena_group_warmup(struct arena_group *group,
  */
 ZEROFAULT_API void arena_group_reset(struct arena_group *group);
 
-/* --------------------------------------------------------------------------------------- parts */
+/* ---------------------------------------------------------------------------------------- parts */
 
 /**
  * Find the part of the CPU that the calling thread runs on, or of the node nearest to it.

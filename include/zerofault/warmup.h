@@ -53,7 +53,10 @@ enum warmup_limit {
     WARMUP_LIMIT_SYSTEM,  /* MemAvailable */
     WARMUP_LIMIT_CGROUP,  /* memory.max or memory.limit_in_bytes of this group or one above */
     WARMUP_LIMIT_MEMLOCK, /* RLIMIT_MEMLOCK */
-    WARMUP_LIMIT_NODE     /* free memory of the NUMA node */
+    WARMUP_LIMIT_NODE,    /* free memory of the NUMA node */
+    WARMUP_LIMIT_POOL,    /* reserved huge pages of the node, or of the machine */
+    WARMUP_LIMIT_HUGETLB, /* a control group's limit for reserved huge pages */
+    WARMUP_LIMIT_MAPPINGS /* vm.max_map_count; the report has counts of mappings, not bytes */
 };
 
 /* Nodes that a report can tell apart; pages on further ones are counted as misplaced or not, but
@@ -63,6 +66,34 @@ enum warmup_limit {
 /* Pages on one NUMA node. */
 struct warmup_node {
     int node;
+    size_t resident_bytes;
+};
+
+/* Reserved huge pages of one size: what became of the wish, and what their pool had. Counts are of
+ * pages; they are of the moment before the first page was taken. */
+struct warmup_hugetlb {
+    struct warmup_item item; /* granted is what is in pages of this size or a larger one */
+    size_t page_bytes;       /* of one page */
+    int node;                /* whose pool is meant: the one that is too small, or the only one
+                               * asked; -1 several */
+    enum warmup_limit limit; /* which refused: pool or control group; or none */
+    size_t needed_count;     /* there; 0 when the pool was not asked */
+    size_t available_count;  /* free and not promised, or to be made on demand */
+    size_t total_count;      /* in the pool */
+    size_t free_count;       /* of those, not in use */
+    size_t reserved_count;   /* of the machine's free ones, promised to others */
+    size_t surplus_count;    /* of the total, made on demand */
+    size_t overcommit_count; /* as many may be, on the machine */
+    size_t raised_count;     /* added to pools for this arena, taken away when it is destroyed */
+    int raise_error;         /* 0, or why nothing could be added */
+};
+
+/* Sizes of pages that a report can tell apart. */
+#define WARMUP_SIZES_MAX 16
+
+/* Memory that pages of one size map. */
+struct warmup_size {
+    size_t page_bytes;
     size_t resident_bytes;
 };
 
@@ -113,6 +144,15 @@ struct warmup_report {
     const char *threads_remedy;   /* one static sentence, or NULL */
     enum warmup_phase last_phase; /* in which the warmup ended */
     size_t done_bytes; /* from the start of the arena, all of which that phase has done */
+
+    struct warmup_hugetlb hugetlb_1g; /* the steps before transparent huge pages, in this order */
+    struct warmup_hugetlb hugetlb_2m;
+    uint64_t transparent_sizes; /* that the kernel gives who asks, as the sum of these powers of
+                                 * two; more than one since Linux 6.8 */
+    size_t sizes_count;         /* of the next; 0 when the system does not tell */
+    struct warmup_size sizes[WARMUP_SIZES_MAX]; /* the whole arena, largest pages first */
+    int sizes_error; /* why sizes between a small and a huge page are counted as small: 0 or -errno;
+                      * -EPERM to see them takes CAP_SYS_ADMIN */
 };
 #define WARMUP_REPORT_INIT                                                                         \
     {                                                                                              \

@@ -46,9 +46,46 @@ static int check_options(const struct arena_options *options)
     if (options->node < 0 || (unsigned)options->fork > WARMUP_FORK_INHERIT)
         return -EINVAL;
     if (!wish_is_known(options->bind) || !wish_is_known(options->huge_pages) ||
-        !wish_is_known(options->lock))
+        !wish_is_known(options->lock) || !wish_is_known(options->hugetlb_1g) ||
+        !wish_is_known(options->hugetlb_2m))
         return -EINVAL;
     return 0;
+}
+
+/* Each size of pages is the next to be tried after the larger one, until one is required. */
+static void resolve_page_sizes(const struct arena_options *options, struct zf_warmup_wishes *wishes)
+{
+    const enum warmup_wish asked[] = {options->hugetlb_1g, options->hugetlb_2m,
+                                      options->huge_pages};
+    enum warmup_wish *const settled[] = {&wishes->hugetlb[ZF_OS_POOL_1G],
+                                         &wishes->hugetlb[ZF_OS_POOL_2M], &wishes->huge_pages};
+    enum warmup_wish next = WARMUP_OFF;
+    for (size_t i = 0; i < sizeof asked / sizeof asked[0]; ++i) {
+        *settled[i] = resolve(asked[i], next);
+        if (*settled[i] != WARMUP_OFF)
+            next = *settled[i] == WARMUP_PREFER ? WARMUP_PREFER : WARMUP_OFF;
+    }
+}
+
+/* The same wishes for memory of the library's own: small pages, but where the arena's are. */
+struct zf_warmup_wishes zf_arena_page_wishes(const struct zf_warmup_wishes *wishes)
+{
+    struct zf_warmup_wishes small = *wishes;
+    small.huge_pages = WARMUP_OFF;
+    for (int pool = 0; pool < ZF_OS_POOLS_COUNT; ++pool)
+        small.hugetlb[pool] = WARMUP_OFF;
+    small.bind = WARMUP_PREFER;
+    return small;
+}
+
+/* The largest page that is wished. */
+static size_t largest_page_bytes(const struct zf_warmup_wishes *wishes)
+{
+    for (int pool = 0; pool < ZF_OS_POOLS_COUNT; ++pool)
+        if (wishes->hugetlb[pool] >= WARMUP_PREFER)
+            return zf_os_pool_page_bytes(pool);
+    return wishes->huge_pages != WARMUP_OFF ? zf_max(zf_os_page_bytes(), zf_os_huge_page_bytes())
+                                            : zf_os_page_bytes();
 }
 
 static struct zf_warmup_wishes wishes_of(const struct arena_options *options,
@@ -56,12 +93,13 @@ static struct zf_warmup_wishes wishes_of(const struct arena_options *options,
 {
     struct zf_warmup_wishes wishes = {
         .bind = resolve(options->bind, WARMUP_PREFER),
-        .huge_pages = resolve(options->huge_pages, WARMUP_OFF),
         .lock = resolve(options->lock, WARMUP_PREFER),
         .fork = options->fork,
         .node = zf_placement_node(placement),
         .placement = options->placement,
+        .raise_pools = options->raise_pools,
     };
+    resolve_page_sizes(options, &wishes);
     return wishes;
 }
 
@@ -72,9 +110,8 @@ static int create_region(struct zf_region *region, const struct zf_warmup_wishes
                          const struct zf_placement *placement, size_t capacity_bytes,
                          const char *name)
 {
-    size_t page_bytes = zf_os_page_bytes();
     struct zf_region_options options = {
-        .alignment_bytes = page_bytes,
+        .alignment_bytes = largest_page_bytes(wishes),
         .node = wishes->node,
         .placement = placement,
         .bind = wishes->bind,
@@ -82,8 +119,6 @@ static int create_region(struct zf_region *region, const struct zf_warmup_wishes
         .fork = wishes->fork,
         .name = name,
     };
-    if (wishes->huge_pages != WARMUP_OFF)
-        options.alignment_bytes = zf_max(page_bytes, zf_os_huge_page_bytes());
     if (!zf_align_up(capacity_bytes, options.alignment_bytes, &options.size_bytes))
         return -EINVAL;
     return zf_region_create(region, &options);
@@ -92,11 +127,9 @@ static int create_region(struct zf_region *region, const struct zf_warmup_wishes
 /* The head's own memory: small pages, but excluded from fork and locked like the arena's. */
 static int create_page(struct arena_page **out, const struct zf_warmup_wishes *wishes)
 {
-    struct zf_warmup_wishes small = *wishes;
+    struct zf_warmup_wishes small = zf_arena_page_wishes(wishes);
     struct zf_region region;
     int error;
-    small.huge_pages = WARMUP_OFF;
-    small.bind = WARMUP_PREFER;
     error = create_region(&region, &small, NULL, sizeof(struct arena_page), "zerofault");
     if (error != 0)
         return error;
@@ -194,11 +227,9 @@ void arena_destroy(struct arena *arena)
  * too. */
 static int warm_page(struct arena_control *control, const struct warmup_options *options)
 {
-    struct zf_warmup_wishes wishes = control->wishes;
+    struct zf_warmup_wishes wishes = zf_arena_page_wishes(&control->wishes);
     struct warmup_options quiet = *options;
     struct warmup_report report;
-    wishes.huge_pages = WARMUP_OFF;
-    wishes.bind = WARMUP_PREFER;
     quiet.progress = NULL;
     quiet.cancel = NULL;
     return zf_warmup_region(&control->control_region, &wishes, &quiet, &report);

@@ -138,7 +138,9 @@ static int create_part(struct arena_group *group, const struct arena_group_optio
     struct arena_options of_part =
         ARENA_OPTIONS(.name = name, .capacity_bytes = options->capacity_bytes,
                       .bind = options->bind, .huge_pages = options->huge_pages,
-                      .lock = options->lock, .fork = options->fork);
+                      .lock = options->lock, .fork = options->fork,
+                      .hugetlb_1g = options->hugetlb_1g, .hugetlb_2m = options->hugetlb_2m,
+                      .raise_pools = options->raise_pools);
     int length = snprintf(name, sizeof name, "%s.%zu",
                           options->name == NULL ? "group" : options->name, number);
     int rc;

@@ -78,8 +78,7 @@ int arena_verify(struct arena *arena, const struct arena_verify_options *options
     rc = zf_warmup_verify_region(&arena->control->region, &arena->control->wishes, exact, &known);
     /* The head drifts as the arena does, and has no items of its own. */
     if (rc == 0) {
-        struct zf_warmup_wishes wishes = arena->control->wishes;
-        wishes.huge_pages = WARMUP_OFF;
+        struct zf_warmup_wishes wishes = zf_arena_page_wishes(&arena->control->wishes);
         wishes.bind = WARMUP_OFF;
         rc = zf_warmup_verify_region(&arena->control->control_region, &wishes, exact, &of_page);
         known.result = rc;

@@ -16,9 +16,6 @@
 #include "machine/hugetlb.h"
 #include "machine/memory.h"
 
-/* Mappings that an arena takes: its range with guards, its head, and what splits off. */
-#define MAPPINGS_NEEDED 16u
-
 /* What is being planned, and what the checks before have found. */
 struct plan {
     struct zf_audit_run *run;
@@ -334,10 +331,10 @@ static void add_mappings(struct plan *plan)
         .fix = "sysctl -w vm.max_map_count=1048576",
         .source = "/proc/sys/vm/max_map_count"};
     if (!run->process.mappings_known || zf_file_number(run->root, check.source, &limit) != 0 ||
-        count + MAPPINGS_NEEDED <= limit)
+        count + ZF_MAPPINGS_NEEDED <= limit)
         return;
     check.value =
-        zf_audit_text(run, "needs %u, has %zu of %" PRIu64, MAPPINGS_NEEDED, count, limit);
+        zf_audit_text(run, "needs %u, has %zu of %" PRIu64, ZF_MAPPINGS_NEEDED, count, limit);
     zf_audit_add(run, &check);
 }
 

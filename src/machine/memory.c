@@ -38,3 +38,18 @@ int zf_machine_memory(const char *root, struct zf_machine_memory *memory)
     memory->cgroup_free_bytes = limit.free_bytes;
     return rc;
 }
+
+size_t zf_machine_free_mappings(const char *root)
+{
+    uint64_t limit;
+    size_t count = 0;
+    char *text;
+    ZF_ASSERT(root != NULL);
+    if (zf_file_number(root, "/proc/sys/vm/max_map_count", &limit) != 0 ||
+        zf_file_read(root, "/proc/self/maps", &text) != 0)
+        return SIZE_MAX;
+    for (const char *end = text; (end = strchr(end, '\n')) != NULL; ++end)
+        ++count;
+    free(text);
+    return count < limit ? (size_t)limit - count : 0;
+}

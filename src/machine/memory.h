@@ -23,4 +23,10 @@ struct zf_machine_memory {
  * <root>/proc/meminfo, with the control groups still filled in. */
 int zf_machine_memory(const char *root, struct zf_machine_memory *memory);
 
+/* Mappings that a range may take: itself with guards, a head, and what splits off. */
+#define ZF_MAPPINGS_NEEDED 16u
+
+/* How many more mappings this process may have, below `root`; SIZE_MAX when it cannot be told. */
+size_t zf_machine_free_mappings(const char *root);
+
 #endif

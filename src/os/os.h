@@ -56,7 +56,8 @@ int zf_os_pool_unmap(void *base, size_t size_bytes);
 
 /* Put a range of zf_os_pool_map, with its pages, policy and advice, in the place of a whole
  * reserved range of that size and alignment, which loses what it held; the old addresses are gone.
- * -EOPNOTSUPP this system cannot move such pages; -ENOMEM too many ranges. */
+ * -EOPNOTSUPP this system cannot move such pages, and nothing is changed; -ENOMEM too many ranges,
+ * and the range that was to move is gone. */
 int zf_os_pool_settle(void *from, size_t size_bytes, void *to);
 
 /* Put reserved huge pages in the place of a whole reserved range, none of them resident, and none

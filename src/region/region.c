@@ -31,6 +31,11 @@ size_t zf_region_huge_part_bytes(const struct zf_region *region)
     return zf_align_down(region->size_bytes, region->huge_page_bytes);
 }
 
+size_t zf_region_unit_bytes(const struct zf_region *region)
+{
+    return region->pool_page_bytes != 0 ? region->pool_page_bytes : region->page_bytes;
+}
+
 static int settle_policy(struct zf_region *region, const struct zf_region_options *options)
 {
     if (options->bind == WARMUP_OFF)
@@ -81,17 +86,16 @@ static void settle_name(struct zf_region *region, const struct zf_region_options
 
 static bool settle_stripes(struct zf_region *region, const struct zf_region_options *options)
 {
-    size_t unit = region->page_bytes;
+    size_t unit = zf_max(region->page_bytes, options->alignment_bytes);
     if (options->huge_pages != WARMUP_OFF && region->huge_page_bytes != 0)
-        unit = region->huge_page_bytes;
+        unit = zf_max(unit, region->huge_page_bytes);
     return zf_align_up(region->size_bytes / STRIPES_MAX + 1, unit, &region->stripe_bytes);
 }
 
+/* Settle what no page may be there for yet. */
 static int settle(struct zf_region *region, const struct zf_region_options *options)
 {
-    int rc = zf_os_commit(region->base, region->size_bytes);
-    if (rc == 0)
-        rc = settle_policy(region, options);
+    int rc = settle_policy(region, options);
     if (rc == 0)
         rc = settle_page_size(region, options);
     if (rc != 0)
@@ -99,6 +103,14 @@ static int settle(struct zf_region *region, const struct zf_region_options *opti
     settle_fork(region, options);
     settle_name(region, options);
     return 0;
+}
+
+int zf_region_renew(struct zf_region *region, const struct zf_region_options *options)
+{
+    int rc = zf_os_renew(region->base, region->size_bytes);
+    region->pool_page_bytes = 0;
+    region->locked = false;
+    return rc == 0 ? settle(region, options) : rc;
 }
 
 int zf_region_create(struct zf_region *region, const struct zf_region_options *options)
@@ -111,6 +123,7 @@ int zf_region_create(struct zf_region *region, const struct zf_region_options *o
     memset(region, 0, sizeof *region);
     region->page_bytes = zf_os_page_bytes();
     region->huge_page_bytes = zf_os_huge_page_bytes();
+    region->forks_undergone = zf_os_forks().undergone;
     if (options->size_bytes == 0 ||
         !zf_align_up(options->size_bytes, region->page_bytes, &region->size_bytes))
         return -EINVAL;
@@ -123,6 +136,8 @@ int zf_region_create(struct zf_region *region, const struct zf_region_options *o
     if (options->huge_pages != WARMUP_OFF && region->size_bytes >= region->huge_page_bytes)
         alignment = zf_max(alignment, region->huge_page_bytes);
     rc = zf_os_reserve(region->size_bytes, alignment, &region->base);
+    if (rc == 0)
+        rc = zf_os_commit(region->base, region->size_bytes);
     if (rc == 0)
         rc = settle(region, options);
     if (rc != 0) {
@@ -141,5 +156,7 @@ void zf_region_destroy(struct zf_region *region)
      * nothing is left to try then. */
     if (region->base != NULL)
         (void)zf_os_release(region->base, region->size_bytes);
+    /* Pages that are free again. */
+    zf_hugetlb_give_back("", &region->raised);
     memset(region, 0, sizeof *region);
 }

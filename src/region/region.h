@@ -12,12 +12,13 @@
 
 #include <zerofault/wish.h>
 
+#include "machine/hugetlb.h"
 #include "region/placement.h"
 
 /* How a region is made; wishes are settled, none is WARMUP_DEFAULT. */
 struct zf_region_options {
     size_t size_bytes;                    /* rounded up to whole pages; not 0 */
-    size_t alignment_bytes;               /* of the base; power of two, or 0 for a page */
+    size_t alignment_bytes;               /* of the base, and of stripes; power of two, or 0 */
     int node;                             /* -1 local */
     const struct zf_placement *placement; /* instead of `node`; or NULL */
     enum warmup_wish bind;
@@ -48,6 +49,11 @@ struct zf_region {
     int fork_error;
     int name_error;
     int huge_error;
+    size_t pool_page_bytes;   /* of the reserved huge pages that back it; 0: none do */
+    int pool_errors[2];       /* why not: 0 or -errno, of ZF_OS_POOL_1G and _2M */
+    bool pools_passed;        /* a warmup came to its end without them, or with them: it stays so */
+    uint64_t forks_undergone; /* by this process when it was created; another one has a copy */
+    struct zf_hugetlb_raised raised; /* pages that were added to pools for it */
 };
 
 /* Reserve, commit and settle a region. A refused wish is recorded in the region, preferred or
@@ -60,6 +66,13 @@ void zf_region_destroy(struct zf_region *region);
 
 /* Bytes at the start of the region that huge pages can back: whole huge pages. */
 size_t zf_region_huge_part_bytes(const struct zf_region *region);
+
+/* The size of the pages that it consists of, as far as all of it is of one size for sure. */
+size_t zf_region_unit_bytes(const struct zf_region *region);
+
+/* Settle policy, page size, fork advice and name again, for fresh small pages in its place. Returns
+ * 0 or the error of renewing. */
+int zf_region_renew(struct zf_region *region, const struct zf_region_options *options);
 
 /* What holds of every created region; for assertions. */
 bool zf_region_is_valid(const struct zf_region *region);

@@ -29,8 +29,14 @@ const char *warmup_method_name(enum warmup_method method)
 
 const char *warmup_limit_name(enum warmup_limit limit)
 {
-    static const char *const names[] = {"none", "available memory", "control group",
-                                        "locked memory", "node"};
+    static const char *const names[] = {"none",
+                                        "available memory",
+                                        "control group",
+                                        "locked memory",
+                                        "node",
+                                        "pool of huge pages",
+                                        "control group's huge pages",
+                                        "mappings"};
     return NAME_OF(names, limit);
 }
 
@@ -76,6 +82,32 @@ const char *zf_warmup_remedy_huge(int error)
         return "Warm up again to finish.";
     return "Free and compact memory (write 1 to /proc/sys/vm/compact_memory), and write madvise to "
            "/sys/kernel/mm/transparent_hugepage/enabled.";
+}
+
+const char *zf_warmup_remedy_pool(const struct warmup_hugetlb *hugetlb)
+{
+    if (hugetlb->item.error == 0)
+        return NULL;
+    if (hugetlb->raise_error == -ENOMEM)
+        return "Raise the pool at boot (hugepagesz=1G hugepages=N), before memory is fragmented, "
+               "or "
+               "free memory on the node.";
+    if (hugetlb->raise_error != 0)
+        return "Raise the pool as root (nr_hugepages of the node below /sys/devices/system/node): "
+               "this process may not.";
+    if (hugetlb->limit == WARMUP_LIMIT_HUGETLB)
+        return "Raise hugetlb.SIZE.max (limit_in_bytes in the first generation) of the control "
+               "group.";
+    if (hugetlb->item.error == -ENOMEM)
+        return "Raise nr_hugepages of the node below /sys/devices/system/node and create the arena "
+               "again, or set `raise_pools`.";
+    if (hugetlb->item.error == -EOPNOTSUPP)
+        return "Boot a kernel and a CPU with pages of this size (1 GiB: pdpe1gb), and Linux 5.16 "
+               "for "
+               "an arena that children inherit.";
+    if (hugetlb->item.error == -ECANCELED)
+        return "Warm up again: pages of a pool are put in place all at once, or not at all.";
+    return "Allow mbind (CAP_SYS_NICE in a container), and create the arena again.";
 }
 
 const char *zf_warmup_remedy_lock(int error)

@@ -17,7 +17,7 @@
 
 #define PAGES_PER_LOOK 512 /* asked for at a time; their nodes fit the stack */
 
-/* ---------------------------------------------------------------------------------------- home */
+/* ----------------------------------------------------------------------------------------- home */
 
 void zf_warmup_learn_nodes(struct zf_warmup_run *run)
 {
@@ -84,7 +84,7 @@ static unsigned char *address_of(const struct zf_warmup_run *run, const struct l
 static int look_at(struct zf_warmup_run *run, const struct look *look, int *nodes)
 {
     int rc = zf_os_page_nodes(address_of(run, look, 0), look->stride_bytes, look->count, nodes);
-    if (rc != 0 || !run->may_touch)
+    if (rc != 0 || !run->may_touch || run->region->pool_page_bytes != 0)
         return rc;
     for (size_t i = 0; i < look->count && rc == 0; ++i) {
         if (nodes[i] >= 0)
@@ -115,14 +115,14 @@ static int count_some(struct zf_warmup_run *run, const struct look *look)
 }
 
 /* Where a misplaced page is to go: where it belongs, or to each node of the set in turn. */
-static int target_of(const struct zf_region *region, size_t offset_bytes)
+static int target_of(const struct zf_region *region, size_t offset_bytes, size_t page_bytes)
 {
     const struct zf_node_set *nodes = &region->placement.nodes;
     int node = zf_region_node_at(region, offset_bytes);
     size_t turn;
     if (node >= 0)
         return node;
-    turn = offset_bytes / region->page_bytes % zf_node_set_count(nodes);
+    turn = offset_bytes / page_bytes % zf_node_set_count(nodes);
     for (node = zf_node_set_next(nodes, 0); turn != 0; --turn)
         node = zf_node_set_next(nodes, node + 1);
     ZF_ASSERT(node >= 0);
@@ -141,7 +141,7 @@ static int move_some(struct zf_warmup_run *run, const struct look *look)
         if (nodes[i] >= 0 && zf_region_belongs(run->region, offset_bytes, nodes[i]))
             continue;
         misplaced = misplaced || nodes[i] >= 0;
-        nodes[i] = target_of(run->region, offset_bytes);
+        nodes[i] = target_of(run->region, offset_bytes, look->stride_bytes);
     }
     if (!misplaced)
         return 0;
@@ -154,13 +154,18 @@ static int walk(struct zf_warmup_run *run,
                 int (*step)(struct zf_warmup_run *run, const struct look *look))
 {
     const struct zf_region *region = run->region;
+    size_t huge_page_bytes = region->huge_page_bytes;
     size_t huge_bytes = zf_region_huge_part_bytes(region);
     size_t offset_bytes = 0;
-    if (!run->residency.huge_known || run->residency.huge_bytes < huge_bytes)
+    if (region->pool_page_bytes != 0) {
+        huge_page_bytes = region->pool_page_bytes;
+        huge_bytes = region->size_bytes;
+    } else if (!run->residency.huge_known || run->residency.huge_bytes < huge_bytes) {
         huge_bytes = 0;
+    }
     while (offset_bytes < region->size_bytes) {
         bool huge = offset_bytes < huge_bytes;
-        size_t stride_bytes = huge ? region->huge_page_bytes : region->page_bytes;
+        size_t stride_bytes = huge ? huge_page_bytes : region->page_bytes;
         size_t end_bytes = huge ? huge_bytes : region->size_bytes;
         struct look look = {offset_bytes, stride_bytes,
                             zf_min((end_bytes - offset_bytes) / stride_bytes, PAGES_PER_LOOK)};
@@ -234,7 +239,8 @@ int zf_warmup_check_nodes(struct zf_warmup_run *run)
 static void give_back(struct zf_warmup_run *run)
 {
     struct zf_region *region = run->region;
-    if (!run->was_empty)
+    /* A reserved page that is gone may not be had again. */
+    if (!run->was_empty || region->pool_page_bytes != 0)
         return;
     (void)zf_os_discard(region->base, region->size_bytes);
     (void)zf_os_unlock(region->base, region->size_bytes);

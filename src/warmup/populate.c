@@ -67,7 +67,15 @@ static bool may_fall_back(enum warmup_method method, int error)
  * what shall stay locked. */
 static int populate_chunk_by_lock(struct zf_warmup_run *run, void *base, size_t size_bytes)
 {
-    int rc = zf_os_lock(base, size_bytes);
+    size_t unit_bytes = zf_region_unit_bytes(run->region);
+    int rc = 0;
+    /* A small page of a reserved one brings all of it, and counts against no limit afterwards. */
+    if (run->region->pool_page_bytes != 0) {
+        for (size_t offset = 0; offset < size_bytes && rc == 0; offset += unit_bytes)
+            rc = zf_os_lock((unsigned char *)base + offset, run->region->page_bytes);
+        return rc;
+    }
+    rc = zf_os_lock(base, size_bytes);
     if (!run->region->locked)
         (void)zf_os_unlock(base, size_bytes);
     return rc;
@@ -102,17 +110,41 @@ static int populate_by(struct zf_warmup_run *run, enum warmup_method method, zf_
     return rc == 0 ? check_present(run) : rc;
 }
 
-int zf_warmup_populate(struct zf_warmup_run *run)
+int zf_warmup_populate_pages(struct zf_warmup_run *run, enum warmup_method last)
 {
     static zf_warmup_step *const steps[] = {[WARMUP_METHOD_POPULATE_WRITE] = populate_chunk,
                                             [WARMUP_METHOD_MLOCK] = populate_chunk_by_lock,
                                             [WARMUP_METHOD_TOUCH] = touch_chunk};
-    struct warmup_report *report = run->report;
     enum warmup_method method = WARMUP_METHOD_POPULATE_WRITE;
+    int rc = populate_by(run, method, steps[method]);
+    run->report->fallback_error = 0;
+    while (method < last && may_fall_back(method, rc)) {
+        run->report->fallback_error = rc;
+        ++method;
+        rc = populate_by(run, method, steps[method]);
+    }
+    if (rc == -ENODATA)
+        rc = -EFAULT;
+    return rc == -EAGAIN ? -ENOMEM : rc;
+}
+
+int zf_warmup_populate(struct zf_warmup_run *run)
+{
+    struct warmup_report *report = run->report;
     int rc;
     ZF_ASSERT(report->method == WARMUP_METHOD_NONE);
     ZF_ASSERT(report->fallback_error == 0);
     zf_warmup_choose_threads(run);
+    if (run->region->pool_page_bytes != 0)
+        return zf_warmup_refill_pool(run);
+    if (run->pools_hopeful) {
+        rc = zf_warmup_try_pools(run);
+        if (rc != 0 || run->region->pool_page_bytes != 0)
+            return rc;
+        rc = zf_warmup_check_small(run);
+        if (rc != 0)
+            return rc;
+    }
     /* A freeze of an earlier warmup shut huge pages out. */
     if (run->region->huge_wished)
         (void)zf_os_advise(run->region->base, run->region->size_bytes, ZF_OS_HUGE_WISHED);
@@ -120,16 +152,7 @@ int zf_warmup_populate(struct zf_warmup_run *run)
     if (run->region->bound && (rc = zf_region_place(run->region)) != 0)
         return report->populate.error = rc;
     lock_ahead(run);
-    rc = populate_by(run, method, steps[method]);
-    while (method < WARMUP_METHOD_TOUCH && may_fall_back(method, rc)) {
-        report->fallback_error = rc;
-        ++method;
-        rc = populate_by(run, method, steps[method]);
-    }
-    if (rc == -ENODATA)
-        rc = -EFAULT;
-    if (rc == -EAGAIN)
-        rc = -ENOMEM;
+    rc = zf_warmup_populate_pages(run, WARMUP_METHOD_TOUCH);
     report->populate.error = rc;
     /* A huge page is made on the node of the small ones that it replaces. */
     return rc == 0 && run->region->huge_wished ? zf_warmup_place(run) : rc;
@@ -193,7 +216,10 @@ int zf_warmup_lock(struct zf_warmup_run *run)
     int rc = item->error;
     if (run->wishes->lock == WARMUP_OFF)
         return 0;
-    if (rc == 0 && (!run->locked_ahead || check_locked(region, &locked_bytes) != 0)) {
+    /* Reserved pages are never reclaimed, and cannot be locked. */
+    if (rc == 0 && region->pool_page_bytes != 0) {
+        rc = check_locked(region, &locked_bytes);
+    } else if (rc == 0 && (!run->locked_ahead || check_locked(region, &locked_bytes) != 0)) {
         rc = zf_warmup_chunks(run, region->size_bytes, lock_chunk, 1);
         if (rc == 0)
             rc = check_locked(region, &locked_bytes);
@@ -219,8 +245,10 @@ static int freeze_against(struct zf_warmup_run *run, enum zf_os_advice advice)
 int zf_warmup_freeze(struct zf_warmup_run *run)
 {
     struct warmup_item *item = &run->report->freeze;
-    int huge_error = freeze_against(run, ZF_OS_HUGE_FROZEN);
-    int merge_error = freeze_against(run, ZF_OS_NEVER_MERGE);
+    /* Nothing changes reserved pages. */
+    bool needed = run->region->pool_page_bytes == 0;
+    int huge_error = needed ? freeze_against(run, ZF_OS_HUGE_FROZEN) : 0;
+    int merge_error = needed ? freeze_against(run, ZF_OS_NEVER_MERGE) : 0;
     ZF_ASSERT(item->asked == WARMUP_PREFER);
     item->error = huge_error != 0 ? huge_error : merge_error;
     item->granted_bytes = item->error == 0 ? item->asked_bytes : 0;

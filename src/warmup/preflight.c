@@ -34,9 +34,17 @@ static int check_settled(struct zf_warmup_run *run)
     const struct zf_region *region = run->region;
     if (run->wishes->bind == WARMUP_REQUIRE && region->bind_error != 0)
         return region->bind_error;
-    if (run->wishes->huge_pages == WARMUP_REQUIRE && region->huge_error != 0)
-        return region->huge_error;
     return 0;
+}
+
+/* Mappings that a warmup may add: of reserved pages, and what splits off. */
+static int check_mappings(struct zf_warmup_run *run)
+{
+    size_t free_count = zf_machine_free_mappings(run->root);
+    if (free_count >= ZF_MAPPINGS_NEEDED)
+        return 0;
+    return run->report->populate.error =
+               refuse(run, WARMUP_LIMIT_MAPPINGS, ZF_MAPPINGS_NEEDED, free_count);
 }
 
 static int check_memory(struct zf_warmup_run *run, size_t missing_bytes)
@@ -76,6 +84,18 @@ static int check_lock(struct zf_warmup_run *run)
     return run->wishes->lock == WARMUP_REQUIRE ? lock->error : 0;
 }
 
+int zf_warmup_check_small(struct zf_warmup_run *run)
+{
+    const struct zf_region *region = run->region;
+    int rc = run->wishes->huge_pages == WARMUP_REQUIRE ? region->huge_error : 0;
+    ZF_ASSERT(region->pool_page_bytes == 0);
+    if (rc == 0)
+        rc = check_memory(run, region->size_bytes - run->residency.present_bytes);
+    if (rc == 0)
+        rc = zf_warmup_check_nodes(run);
+    return rc == 0 ? check_lock(run) : rc;
+}
+
 int zf_warmup_preflight(struct zf_warmup_run *run)
 {
     size_t size_bytes = run->region->size_bytes;
@@ -87,8 +107,11 @@ int zf_warmup_preflight(struct zf_warmup_run *run)
     run->report->home_node = zf_placement_node(&run->region->placement);
     rc = check_settled(run);
     if (rc == 0)
-        rc = check_memory(run, size_bytes - run->residency.present_bytes);
+        rc = check_mappings(run);
     if (rc == 0)
-        rc = zf_warmup_check_nodes(run);
-    return rc == 0 ? check_lock(run) : rc;
+        rc = zf_warmup_judge_pools(run);
+    /* What comes from a pool is in nobody else's count. */
+    if (rc != 0 || run->pools_hopeful || run->region->pool_page_bytes != 0)
+        return rc;
+    return zf_warmup_check_small(run);
 }

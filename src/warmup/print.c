@@ -15,7 +15,6 @@
 #include "warmup/print.h"
 
 #define MEBIBYTE (1024.0 * 1024.0)
-#define COLUMN_WIDTH 12
 
 static double mebibytes(size_t bytes)
 {
@@ -50,7 +49,7 @@ void zf_warmup_print_error(FILE *stream, int error)
 static void print_item(FILE *stream, const char *title, const struct warmup_item *item)
 {
     static const char *const wishes[] = {"default", "off", "prefer", "require"};
-    fprintf(stream, "  %-*s", COLUMN_WIDTH, title);
+    fprintf(stream, "  %-*s", ZF_COLUMN_WIDTH, title);
     if (item->asked == WARMUP_OFF || (unsigned)item->asked > WARMUP_REQUIRE) {
         fputs("off\n", stream);
         return;
@@ -68,7 +67,16 @@ static void print_item(FILE *stream, const char *title, const struct warmup_item
     }
     fputc('\n', stream);
     if (item->remedy != NULL)
-        fprintf(stream, "  %-*s-> %s\n", COLUMN_WIDTH, "", item->remedy);
+        fprintf(stream, "  %-*s-> %s\n", ZF_COLUMN_WIDTH, "", item->remedy);
+}
+
+/* Pools are for few programs: the others do not read about them. */
+static void print_hugetlb(FILE *stream, const char *title, const struct warmup_hugetlb *hugetlb)
+{
+    if (hugetlb->item.asked != WARMUP_PREFER && hugetlb->item.asked != WARMUP_REQUIRE)
+        return;
+    print_item(stream, title, &hugetlb->item);
+    zf_warmup_print_pool(stream, hugetlb);
 }
 
 static void print_header(FILE *stream, const struct warmup_report *report)
@@ -81,8 +89,12 @@ static void print_header(FILE *stream, const struct warmup_report *report)
     else
         zf_warmup_print_error(stream, report->result);
     fputc('\n', stream);
-    if (report->limit != WARMUP_LIMIT_NONE)
-        fprintf(stream, "  %-*s%s: needs %.1f MiB, has %.1f MiB left\n", COLUMN_WIDTH, "limit",
+    if (report->limit == WARMUP_LIMIT_MAPPINGS)
+        fprintf(stream, "  %-*s%s: needs %zu, has %zu left\n", ZF_COLUMN_WIDTH, "limit",
+                warmup_limit_name(report->limit), report->limit_needed_bytes,
+                report->limit_free_bytes);
+    else if (report->limit != WARMUP_LIMIT_NONE)
+        fprintf(stream, "  %-*s%s: needs %.1f MiB, has %.1f MiB left\n", ZF_COLUMN_WIDTH, "limit",
                 warmup_limit_name(report->limit), mebibytes(report->limit_needed_bytes),
                 mebibytes(report->limit_free_bytes));
 }
@@ -97,7 +109,7 @@ static void print_method(FILE *stream, const struct warmup_report *report)
 {
     if (!has_run(report))
         return;
-    fprintf(stream, "  %-*s%s", COLUMN_WIDTH, "method", warmup_method_name(report->method));
+    fprintf(stream, "  %-*s%s", ZF_COLUMN_WIDTH, "method", warmup_method_name(report->method));
     if (report->fallback_error != 0) {
         fputs(", because the one before it said ", stream);
         zf_warmup_print_error(stream, report->fallback_error);
@@ -118,7 +130,7 @@ static void print_bind(FILE *stream, const struct warmup_report *report)
     print_item(stream, title, &report->bind);
     if (report->nodes_count == 0)
         return;
-    fprintf(stream, "  %-*s", COLUMN_WIDTH, "");
+    fprintf(stream, "  %-*s", ZF_COLUMN_WIDTH, "");
     for (size_t i = 0; i < report->nodes_count && i < WARMUP_NODES_MAX; ++i)
         fprintf(stream, "%s%.1f MiB on node %d", i == 0 ? "" : ", ",
                 mebibytes(report->nodes[i].resident_bytes), report->nodes[i].node);
@@ -134,7 +146,7 @@ static void print_time(FILE *stream, const struct warmup_report *report)
         if (report->spent_ns[phase] == 0)
             continue;
         if (*before == '\0')
-            fprintf(stream, "  %-*s", COLUMN_WIDTH, "time");
+            fprintf(stream, "  %-*s", ZF_COLUMN_WIDTH, "time");
         fprintf(stream, "%s%s %.2f", before, warmup_phase_name((enum warmup_phase)phase),
                 (double)report->spent_ns[phase] / 1e6);
         before = ", ";
@@ -148,7 +160,7 @@ static void print_threads(FILE *stream, const struct warmup_report *report)
 {
     if (report->threads_asked <= 1)
         return;
-    fprintf(stream, "  %-*s%zu of %zu", COLUMN_WIDTH, "threads", report->threads_got,
+    fprintf(stream, "  %-*s%zu of %zu", ZF_COLUMN_WIDTH, "threads", report->threads_got,
             report->threads_asked);
     if (report->threads_error != 0) {
         fputs("  ", stream);
@@ -156,19 +168,19 @@ static void print_threads(FILE *stream, const struct warmup_report *report)
     }
     fputc('\n', stream);
     if (report->threads_remedy != NULL)
-        fprintf(stream, "  %-*s-> %s\n", COLUMN_WIDTH, "", report->threads_remedy);
+        fprintf(stream, "  %-*s-> %s\n", ZF_COLUMN_WIDTH, "", report->threads_remedy);
 }
 
 static void print_outcome(FILE *stream, const struct warmup_report *report)
 {
-    fprintf(stream, "  %-*s%llu minor, %llu major in %s\n", COLUMN_WIDTH, "faults",
+    fprintf(stream, "  %-*s%llu minor, %llu major in %s\n", ZF_COLUMN_WIDTH, "faults",
             (unsigned long long)report->faults_minor, (unsigned long long)report->faults_major,
             report->threads_got > 1 ? "all threads" : "this thread");
     if (report->spent_ns[WARMUP_PROVE] != 0)
-        fprintf(stream, "  %-*s%llu faults in a write to each page\n", COLUMN_WIDTH, "proof",
+        fprintf(stream, "  %-*s%llu faults in a write to each page\n", ZF_COLUMN_WIDTH, "proof",
                 (unsigned long long)report->proof_faults);
     else if (has_run(report))
-        fprintf(stream, "  %-*snot reached\n", COLUMN_WIDTH, "proof");
+        fprintf(stream, "  %-*snot reached\n", ZF_COLUMN_WIDTH, "proof");
     print_time(stream, report);
 }
 
@@ -190,7 +202,10 @@ int warmup_report_print(const struct warmup_report *report, FILE *stream)
     print_item(stream, "populate", &known.populate);
     print_method(stream, &known);
     print_bind(stream, &known);
+    print_hugetlb(stream, "hugetlb 1G", &known.hugetlb_1g);
+    print_hugetlb(stream, "hugetlb 2M", &known.hugetlb_2m);
     print_item(stream, "huge pages", &known.huge_pages);
+    zf_warmup_print_sizes(stream, &known);
     print_item(stream, "lock", &known.lock);
     print_item(stream, "fork", &known.fork);
     print_item(stream, "name", &known.name_item);

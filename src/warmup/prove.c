@@ -26,7 +26,7 @@ ZF_UNINSTRUMENTED static int probe_chunk(struct zf_warmup_run *run, void *base, 
     struct zf_os_counters after = {0};
     size_t offset_bytes = (size_t)((unsigned char *)base - (unsigned char *)run->region->base);
     bool populate = offset_bytes + size_bytes <= run->populated_probe_bytes;
-    size_t page_bytes = run->region->page_bytes;
+    size_t page_bytes = zf_region_unit_bytes(run->region);
     int rc = 0;
     /* The first reading makes the counters' own memory and code warm. */
     zf_os_counters(&after);
@@ -57,6 +57,9 @@ static int check_present(struct zf_warmup_run *run)
 static size_t choose_populated(struct zf_warmup_run *run)
 {
     size_t huge_bytes = zf_region_huge_part_bytes(run->region);
+    /* Before Linux 6.12 populating reserved pages counts no fault. */
+    if (run->region->pool_page_bytes != 0)
+        return zf_warmup_pool_may_be_touched(run) ? 0 : run->region->size_bytes;
     if (run->populate_fails || zf_warmup_residency(run) != 0)
         return 0;
     if (run->residency.present_bytes < run->region->size_bytes)

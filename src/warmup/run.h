@@ -20,6 +20,8 @@ struct zf_warmup_run {
     bool locked_ahead;                /* pages were locked as they came */
     bool was_empty;                   /* no page was there before this warmup */
     bool nodes_known;                 /* the system tells of nodes */
+    bool pools_hopeful;               /* a pool of reserved huge pages may serve the region */
+    bool pool_hopeful[ZF_OS_POOLS_COUNT];
     bool may_touch;                   /* a page that seems absent may be touched to make sure */
     struct zf_node_set usable;        /* nodes with memory that this process may use */
     int only_node;                    /* that has all of the machine's memory; -1 several have */
@@ -59,6 +61,42 @@ int zf_warmup_prove(struct zf_warmup_run *run);
 /* Find out which nodes there are. */
 void zf_warmup_learn_nodes(struct zf_warmup_run *run);
 
+/* Populate by the first method that works, at most by `last`. Fills in the report's `method` and
+ * `fallback_error`; returns 0 or -errno. */
+int zf_warmup_populate_pages(struct zf_warmup_run *run, enum warmup_method last);
+
+/* What a warmup with small or transparent pages needs: memory, room on the nodes, locks. 0, or
+ * what the warmup fails with. */
+int zf_warmup_check_small(struct zf_warmup_run *run);
+
+/* Ask the pools of reserved huge pages that are wished, before anything is taken from them, and
+ * note which may serve. 0, or the refusal of one that is required. */
+int zf_warmup_judge_pools(struct zf_warmup_run *run);
+
+/* Back the region by the first pool that serves: raised where that is asked for, populated apart,
+ * put in place. 0, with run->region->pool_page_bytes telling the outcome, or what the warmup fails
+ * with. */
+int zf_warmup_try_pools(struct zf_warmup_run *run);
+
+/* Populate what a region of reserved pages has lost. As zf_warmup_populate. */
+int zf_warmup_refill_pool(struct zf_warmup_run *run);
+
+/* May each page be written to, to see whether it faults? Not where that could end in SIGBUS. */
+bool zf_warmup_pool_may_be_touched(struct zf_warmup_run *run);
+
+/* Fill in the wishes for reserved pages as asked, and as granted at the end. */
+void zf_warmup_ask_pools(struct zf_warmup_run *run);
+void zf_warmup_tell_pools(struct zf_warmup_run *run);
+
+/* Fill in the sizes of the pages. */
+void zf_warmup_tell_sizes(struct zf_warmup_run *run);
+
+/* Fill in the items that are settled as the region is made, or made anew. */
+void zf_warmup_tell_settled(struct zf_warmup_run *run);
+
+/* The report's part about a pool. */
+struct warmup_hugetlb *zf_warmup_pool_of(struct warmup_report *report, int pool);
+
 /* Settle which nodes there are and, the first time, which one "local" is. 0, or the refusal of the
  * policy for it. */
 int zf_warmup_settle_home(struct zf_warmup_run *run);
@@ -94,6 +132,7 @@ void zf_warmup_touch(void *base, size_t size_bytes, size_t page_bytes);
 const char *zf_warmup_remedy_populate(int error, enum warmup_limit limit);
 const char *zf_warmup_remedy_bind(int error);
 const char *zf_warmup_remedy_huge(int error);
+const char *zf_warmup_remedy_pool(const struct warmup_hugetlb *hugetlb);
 const char *zf_warmup_remedy_lock(int error);
 const char *zf_warmup_remedy_fork(int error);
 const char *zf_warmup_remedy_threads(int error);

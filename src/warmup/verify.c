@@ -73,6 +73,19 @@ static bool check_locks(struct zf_warmup_run *run)
                       -EFAULT);
 }
 
+/* Of a region that a pool backs; a wish for one that was refused is no drift. */
+static bool check_pools(struct zf_warmup_run *run)
+{
+    bool drifted = false;
+    for (int pool = 0; pool < ZF_OS_POOLS_COUNT; ++pool) {
+        struct warmup_hugetlb *hugetlb = zf_warmup_pool_of(run->report, pool);
+        bool served = run->region->pool_page_bytes >= hugetlb->page_bytes;
+        drifted |= check_item(&hugetlb->item, served ? run->residency.present_bytes : 0,
+                              served ? run->report->size_bytes : 0, -EFAULT);
+    }
+    return drifted;
+}
+
 static bool check_nodes(struct zf_warmup_run *run)
 {
     struct warmup_report *report = run->report;
@@ -142,6 +155,8 @@ int zf_warmup_verify_region(struct zf_region *region, const struct zf_warmup_wis
     drifted = check_presence(&run);
     drifted |= check_locks(&run);
     drifted |= check_nodes(&run);
+    drifted |= check_pools(&run);
+    zf_warmup_tell_sizes(&run);
     if (exact)
         drifted |= check_writes(&run);
     zf_os_counters(&after);

@@ -31,7 +31,7 @@ int zf_warmup_residency(struct zf_warmup_run *run)
 
 static size_t choose_chunk(const struct zf_region *region, size_t wished_bytes)
 {
-    size_t unit = region->huge_wished ? region->huge_page_bytes : region->page_bytes;
+    size_t unit = region->huge_wished ? region->huge_page_bytes : zf_region_unit_bytes(region);
     size_t chunk_bytes = wished_bytes == 0 ? CHUNK_BYTES_DEFAULT : wished_bytes;
     if (!zf_align_up(chunk_bytes, unit, &chunk_bytes))
         chunk_bytes = zf_align_down(SIZE_MAX, unit);
@@ -52,13 +52,31 @@ static void settle_at_creation(struct warmup_item *item, int error, const char *
     item->remedy = remedy;
 }
 
+void zf_warmup_tell_settled(struct zf_warmup_run *run)
+{
+    const struct zf_region *region = run->region;
+    struct warmup_report *report = run->report;
+    bool named = region->named && region->name_error != -EOPNOTSUPP;
+    const char *remedy = zf_warmup_remedy_fork(region->fork_error);
+    if (region->pool_page_bytes != 0 && region->fork_error == -EOPNOTSUPP)
+        remedy =
+            "Leave `fork` at its default: reserved huge pages cannot be wiped in a child, which "
+            "has none of them instead.";
+    report->fork = ask(run->wishes->fork == WARMUP_FORK_INHERIT ? WARMUP_OFF : WARMUP_PREFER,
+                       region->size_bytes);
+    report->name_item = ask(named ? WARMUP_PREFER : WARMUP_OFF, region->size_bytes);
+    settle_at_creation(&report->fork, region->fork_error, remedy);
+    if (named)
+        settle_at_creation(&report->name_item, region->name_error,
+                           region->name_error == 0 ? NULL : "Give the arena a shorter name.");
+}
+
 static void begin_report(struct zf_warmup_run *run)
 {
     const struct zf_region *region = run->region;
     const struct zf_warmup_wishes *wishes = run->wishes;
     struct warmup_report *report = run->report;
     size_t size_bytes = region->size_bytes;
-    bool named = region->named && region->name_error != -EOPNOTSUPP;
     memset(report, 0, sizeof *report);
     report->struct_size = sizeof *report;
     report->size_bytes = size_bytes;
@@ -72,18 +90,13 @@ static void begin_report(struct zf_warmup_run *run)
         ask(wishes->huge_pages,
             region->huge_page_bytes == 0 ? size_bytes : zf_region_huge_part_bytes(region));
     report->lock = ask(wishes->lock, size_bytes);
-    report->fork =
-        ask(wishes->fork == WARMUP_FORK_INHERIT ? WARMUP_OFF : WARMUP_PREFER, size_bytes);
-    report->name_item = ask(named ? WARMUP_PREFER : WARMUP_OFF, size_bytes);
     report->freeze = ask(WARMUP_PREFER, size_bytes);
-    report->huge_pages.error = region->huge_error;
+    report->huge_pages.error = region->pool_page_bytes != 0 ? 0 : region->huge_error;
     report->bind.error = region->bind_error;
     report->home_node = zf_placement_node(&region->placement);
-    settle_at_creation(&report->fork, region->fork_error,
-                       zf_warmup_remedy_fork(region->fork_error));
-    if (named)
-        settle_at_creation(&report->name_item, region->name_error,
-                           region->name_error == 0 ? NULL : "Give the arena a shorter name.");
+    report->transparent_sizes = zf_transparent_sizes(run->root);
+    zf_warmup_ask_pools(run);
+    zf_warmup_tell_settled(run);
 }
 
 void zf_warmup_begin(struct zf_warmup_run *run, const char *root, struct zf_region *region,
@@ -121,6 +134,8 @@ static void end_report(struct zf_warmup_run *run)
         zf_os_locked_bytes(run->region->base, run->region->size_bytes, &locked_bytes) == 0)
         report->lock.granted_bytes = locked_bytes;
     report->populate.remedy = zf_warmup_remedy_populate(report->populate.error, report->limit);
+    zf_warmup_tell_pools(run);
+    zf_warmup_tell_sizes(run);
     report->huge_pages.remedy = zf_warmup_remedy_huge(report->huge_pages.error);
     report->lock.remedy = zf_warmup_remedy_lock(report->lock.error);
     report->threads_remedy = zf_warmup_remedy_threads(report->threads_error);
@@ -170,6 +185,7 @@ int zf_warmup_region_at(const char *root, struct zf_region *region,
     report->faults_minor = after.faults_minor - before.faults_minor + run.of_helpers.faults_minor;
     report->faults_major = after.faults_major - before.faults_major + run.of_helpers.faults_major;
     end_report(&run);
+    region->pools_passed = region->pools_passed || report->result == 0;
     if (report->result == 0)
         region->granted =
             (struct zf_region_granted){report->huge_pages.granted_bytes, report->misplaced_bytes};

@@ -6,12 +6,15 @@
 
 #include <zerofault/warmup.h>
 
+#include "os/os.h"
 #include "region/region.h"
 
 /* What is wished for a region; settled, none is WARMUP_DEFAULT. */
 struct zf_warmup_wishes {
     enum warmup_wish bind;
     enum warmup_wish huge_pages;
+    enum warmup_wish hugetlb[ZF_OS_POOLS_COUNT];
+    bool raise_pools;
     enum warmup_wish lock;
     enum warmup_fork fork;
     const char *name; /* of the region, for the static probes; or NULL */

@@ -115,6 +115,8 @@ int zf_os_pool_settle(void *from, size_t size_bytes, void *to)
     int rc = fake_os_enter(FAKE_POOL_SETTLE);
     must(source->size_bytes == size_bytes && target->size_bytes == size_bytes);
     must(source->pool_bytes != 0 && ((uintptr_t)to & (source->pool_bytes - 1)) == 0);
+    if (rc != 0 && rc != -EOPNOTSUPP)
+        must(zf_os_release(from, size_bytes) == 0);
     if (rc != 0)
         return rc;
     fake_forget_faults(target->base, size_bytes);

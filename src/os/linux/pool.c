@@ -100,12 +100,10 @@ int zf_os_pool_settle(void *from, size_t size_bytes, void *to)
     ZF_ASSERT(from != NULL && to != NULL && from != to);
     ZF_ASSERT(size_bytes != 0);
     rc = move_aside(&from, size_bytes, (uintptr_t)from | (uintptr_t)to);
-    if (rc != 0)
-        return rc;
-    if (mremap(from, size_bytes, size_bytes, MREMAP_MAYMOVE | MREMAP_FIXED, to) == to)
-        return 0;
-    rc = -errno;
-    (void)munmap(from, size_bytes);
+    if (rc == 0 && mremap(from, size_bytes, size_bytes, MREMAP_MAYMOVE | MREMAP_FIXED, to) != to)
+        rc = errno == EINVAL ? -EIO : -errno;
+    if (rc != 0 && rc != -EOPNOTSUPP)
+        (void)munmap(from, size_bytes);
     return rc;
 }
 

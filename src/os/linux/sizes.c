@@ -154,12 +154,15 @@ int zf_os_page_sizes(const void *base, size_t size_bytes, bool between,
                      struct zf_os_page_sizes *sizes)
 {
     uintptr_t start = (uintptr_t)base;
-    size_t mapped_by = mapping_page_bytes(start);
+    size_t mapped_by = zf_os_page_bytes();
     size_t counted[ZF_OS_PAGE_SHIFTS] = {0};
     struct zf_os_residency residency;
     int small = shift_of(zf_os_page_bytes());
     int rc = zf_os_residency(base, size_bytes, &residency);
     memset(sizes, 0, sizeof *sizes);
+    /* Only a mapping with huge pages can be one of a pool. */
+    if (rc == 0 && residency.huge_bytes != 0)
+        mapped_by = mapping_page_bytes(start);
     if (rc != 0 || mapped_by == 0 || !residency.huge_known)
         return rc != 0 ? rc : -EOPNOTSUPP;
     if (mapped_by != zf_os_page_bytes()) {
