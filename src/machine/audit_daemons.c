@@ -81,6 +81,35 @@ static void add_balloon(struct zf_audit_run *run)
     zf_audit_add(run, &check);
 }
 
+/* Drivers through which the host unplugs memory. They are loaded where there is such a device. */
+static void add_unplug(struct zf_audit_run *run)
+{
+    static const char *const drivers[] = {"virtio_mem ", "hv_balloon ", "xen_balloon "};
+    struct machine_check check = {
+        .name = "memory_unplug",
+        .topic = ZF_TOPIC_DAEMONS,
+        .severity = MACHINE_UNKNOWN,
+        .why = "The host can take blocks of memory away while this machine runs. Whatever lies in "
+               "them is moved at once, locked or not. Fix the guest's memory size on the host.",
+        .source = "/proc/modules"};
+    char *modules;
+    int rc = zf_file_read(run->root, check.source, &modules);
+    if (rc == 0 || zf_audit_absent(run, check.source, rc)) {
+        check.severity = MACHINE_OK;
+        check.value = "no driver loaded";
+    } else {
+        check.value = zf_audit_unread(run, rc);
+    }
+    for (size_t i = 0; rc == 0 && i < sizeof drivers / sizeof drivers[0]; ++i) {
+        if (zf_text_value(modules, drivers[i]) == NULL)
+            continue;
+        check.severity = MACHINE_INFO;
+        check.value = zf_audit_text(run, "%.*s", (int)strcspn(drivers[i], " "), drivers[i]);
+    }
+    free(modules);
+    zf_audit_add(run, &check);
+}
+
 /* Does this process offer its memory for merging, or share merged pages already? */
 static bool is_merged(const struct zf_audit_run *run)
 {
@@ -167,6 +196,7 @@ void zf_audit_daemons(struct zf_audit_run *run)
     add_proactive_compaction(run);
     add_cma(run);
     add_balloon(run);
+    add_unplug(run);
     add_ksm(run);
     add_swap(run);
 }

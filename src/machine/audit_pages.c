@@ -69,6 +69,24 @@ static void add_page_sizes(struct zf_audit_run *run)
     zf_audit_add(run, &check);
 }
 
+/* Inherited from whoever called prctl(PR_SET_THP_DISABLE): a service manager, a launcher. */
+static void add_process(struct zf_audit_run *run)
+{
+    struct machine_check check = {
+        .name = "thp_process",
+        .topic = ZF_TOPIC_PAGES,
+        .severity = MACHINE_UNKNOWN,
+        .value = "not told",
+        .why = "This process may have no transparent huge pages, whatever the machine allows: it, "
+               "or one that started it, has called prctl(PR_SET_THP_DISABLE).",
+        .source = zf_audit_text(run, "%s/status", run->folder)};
+    if (run->process.status_known) {
+        check.severity = run->process.huge_pages_off ? MACHINE_WARNING : MACHINE_OK;
+        check.value = run->process.huge_pages_off ? "off" : "not switched off";
+    }
+    zf_audit_add(run, &check);
+}
+
 static void add_khugepaged(struct zf_audit_run *run)
 {
     uint64_t collapsed, scanned;
@@ -257,6 +275,7 @@ void zf_audit_pages(struct zf_audit_run *run)
 {
     add_page_sizes(run);
     zf_audit_settings(run, ZF_TOPIC_PAGES);
+    add_process(run);
     add_khugepaged(run);
     add_split(run);
     add_sizes_between(run);

@@ -43,6 +43,7 @@ static void take_status(const char *status, struct zf_store *store, struct zf_pr
     process->locked_bytes = zf_text_field_bytes(status, "VmLck:", 0);
     process->address_bytes = zf_text_field_bytes(status, "VmSize:", 0);
     process->data_bytes = zf_text_field_bytes(status, "VmData:", 0);
+    process->huge_pages_off = zf_text_field(status, "THP_enabled:", 1) == 0;
     process->nodes_allowed = read_list(status, "Mems_allowed_list:", store);
     process->cpus_allowed = read_list(status, "Cpus_allowed_list:", store);
 }

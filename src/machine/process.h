@@ -34,6 +34,7 @@ struct zf_process {
     size_t locked_bytes;       /* VmLck */
     size_t address_bytes;      /* VmSize */
     size_t data_bytes;         /* VmData */
+    bool huge_pages_off;       /* THP_enabled: 0; transparent ones, by prctl */
     const char *nodes_allowed; /* cpuset, as a list; NULL when not known */
     const char *cpus_allowed;  /* likewise */
 

@@ -10,82 +10,25 @@
 #include <cmocka.h>
 
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <zerofault/arena.h>
 #include <zerofault/hot.h>
 
+#include "arena/repairing.h"
 #include "machine/nodes.h"
 #include "os/os.h"
-#include "support/child.h"
 #include "support/needs.h"
 #include "support/pages.h"
 #include "support/sanitizer.h"
 
-#define PAGE ((size_t)4096)
-#define MIB ((size_t)1 << 20)
-#define SIZE_BYTES (8 * MIB)
 #define DONTNEED_LOCKED 24 /* Linux 5.18 */
 #define ADVICE_COLLAPSE 25 /* Linux 6.1 */
-
-static const struct arena_verify_options exact = {.struct_size = sizeof exact,
-                                                  .mode = ARENA_VERIFY_EXACT};
-
-/* A warm arena with content in every page. */
-static struct arena *create(const struct arena_options *options, struct warmup_report *report)
-{
-    struct arena *arena;
-    assert_int_equal(arena_create(&arena, options), 0);
-    assert_int_equal(arena_warmup(arena, NULL, report), 0);
-    assert_int_equal(report->proven, 1);
-    for (uintptr_t page = arena->begin; page < arena->end; page += PAGE)
-        *(volatile unsigned char *)page = (unsigned char)(page / PAGE);
-    return arena;
-}
-
-static void assert_content(const struct arena *arena, uintptr_t from)
-{
-    for (uintptr_t page = from; page < arena->end; page += PAGE)
-        if (*(volatile unsigned char *)page != (unsigned char)(page / PAGE))
-            fail_msg("page %zu lost its content", (size_t)((page - arena->begin) / PAGE));
-}
-
-static void assert_clean(struct arena *arena)
-{
-    struct warmup_report report = WARMUP_REPORT_INIT;
-    int rc = arena_verify(arena, NULL, &report);
-    assert_int_equal(report.populate.error, 0);
-    assert_int_equal(rc, 0);
-    rc = arena_verify(arena, &exact, &report);
-    assert_int_equal(report.proof_faults, 0);
-    assert_int_equal(rc, 0);
-    assert_int_equal(report.proven, 1);
-    assert_string_equal(report.name, arena_name(arena));
-}
-
-static void assert_drift(const struct warmup_report *report, const struct warmup_item *item)
-{
-    assert_int_equal(report->result, -EFAULT);
-    assert_int_equal(item->error, -EFAULT);
-    assert_non_null(item->remedy);
-}
-
-/* Repair, and be warm again as on the first day. */
-static void assert_repaired(struct arena *arena)
-{
-    struct warmup_report report = WARMUP_REPORT_INIT;
-    assert_int_equal(arena_rewarm(arena, NULL, &report), 0);
-    assert_int_equal(report.proven, 1);
-    assert_clean(arena);
-    assert_int_equal(faults_of_writing((void *)arena->begin, arena->end - arena->begin), 0);
-}
 
 /* ----------------------------------------------------------------------------------------- calls
  * */
@@ -140,176 +83,6 @@ static void nothing_is_verified_inside_a_hot_section(void **state)
 
 /* ----------------------------------------------------------------------------------------- drift
  * */
-
-/* A child that lives until it is ended, so that it shares the parent's pages. */
-static pid_t start_child(void)
-{
-    pid_t child = fork();
-    if (child == 0)
-        for (;;)
-            pause();
-    assert_true(child > 0);
-    return child;
-}
-
-static void end_child(pid_t child)
-{
-    int status;
-    assert_int_equal(kill(child, SIGKILL), 0);
-    assert_int_equal(waitpid(child, &status, 0), child);
-}
-
-static struct arena *create_for_fork(enum warmup_fork fork, bool huge)
-{
-    struct warmup_report report = WARMUP_REPORT_INIT;
-    return create(&ARENA_OPTIONS(.capacity_bytes = SIZE_BYTES, .fork = fork,
-                                 .huge_pages = huge ? ARENA_PREFER : ARENA_OFF),
-                  &report);
-}
-
-static void a_fork_marks_an_inherited_arena_until_it_is_warmed_up_again(void **state)
-{
-    (void)state;
-    need_exact_faults();
-    for (int huge = 0; huge < 2; ++huge) {
-        struct warmup_report report = WARMUP_REPORT_INIT;
-        struct arena *arena = create_for_fork(WARMUP_FORK_INHERIT, huge);
-        pid_t child = start_child();
-        assert_int_equal(arena_verify(arena, NULL, &report), -EFAULT);
-        assert_drift(&report, &report.populate);
-        assert_int_equal(report.forks, 1);
-        assert_int_equal(report.populate.granted_bytes, SIZE_BYTES); /* all is present, and yet */
-        end_child(child);
-        /* The child is gone, the pages are still write-protected. */
-        assert_int_equal(arena_verify(arena, NULL, &report), -EFAULT);
-        assert_int_equal(report.forks, 1);
-        assert_true(faults_of_writing((void *)arena->begin, SIZE_BYTES) >= (huge ? 1 : 2048));
-        assert_repaired(arena);
-        assert_content(arena, arena->begin);
-        child = start_child();
-        end_child(child);
-        child = start_child();
-        assert_int_equal(arena_verify(arena, NULL, &report), -EFAULT);
-        assert_int_equal(report.forks, 2);
-        assert_repaired(arena);
-        assert_int_equal(arena_verify(arena, NULL, &report), 0);
-        assert_int_equal(report.forks, 0);
-        end_child(child);
-        arena_destroy(arena);
-    }
-}
-
-static void the_exact_look_counts_the_pages_that_a_fork_has_shared(void **state)
-{
-    struct warmup_report report = WARMUP_REPORT_INIT;
-    struct arena *arena = create_for_fork(WARMUP_FORK_INHERIT, false);
-    pid_t child = start_child();
-    (void)state;
-    need_exact_faults();
-    assert_int_equal(arena_verify(arena, &exact, &report), -EFAULT);
-    assert_drift(&report, &report.populate);
-    assert_true(report.proof_faults >= SIZE_BYTES / PAGE);
-    assert_int_equal(report.proven, 0);
-    assert_int_equal(report.forks, 1);
-    assert_repaired(arena);
-    assert_content(arena, arena->begin);
-    end_child(child);
-    arena_destroy(arena);
-}
-
-static void a_fork_does_not_mark_an_arena_that_children_do_not_share(void **state)
-{
-    static const enum warmup_fork kinds[] = {WARMUP_FORK_EXCLUDE, WARMUP_FORK_WIPE};
-    (void)state;
-    need_exact_faults();
-    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; ++i) {
-        struct warmup_report report = WARMUP_REPORT_INIT;
-        struct arena *arena = create_for_fork(kinds[i], false);
-        pid_t child = start_child();
-        assert_int_equal(arena_verify(arena, NULL, &report), 0);
-        assert_int_equal(report.forks, 0);
-        assert_int_equal(faults_of_writing((void *)arena->begin, SIZE_BYTES), 0);
-        assert_clean(arena);
-        end_child(child);
-        arena_destroy(arena);
-    }
-}
-
-/* What a child finds of an arena. */
-struct found {
-    struct arena *arena;
-    int verified, rewarmed, verified_again;
-    uint64_t forks, forks_again;
-    uint64_t faults;
-    size_t damaged_pages;
-    bool refuses;
-};
-
-static void repair_in_child(void *shared)
-{
-    struct found *found = shared;
-    struct arena *arena = found->arena;
-    struct warmup_report report = WARMUP_REPORT_INIT;
-    found->verified = arena_verify(arena, NULL, &report);
-    found->forks = report.forks;
-    found->rewarmed = arena_rewarm(arena, NULL, NULL);
-    found->verified_again = arena_verify(arena, NULL, &report);
-    found->forks_again = report.forks;
-    found->faults = faults_of_writing((void *)arena->begin, SIZE_BYTES);
-    for (uintptr_t page = arena->begin; page < arena->end; page += PAGE)
-        found->damaged_pages += *(volatile unsigned char *)page != (unsigned char)(page / PAGE);
-}
-
-static void a_child_repairs_what_it_has_inherited(void **state)
-{
-    struct found *found = shared_create(sizeof *found);
-    struct warmup_report report = WARMUP_REPORT_INIT;
-    struct arena *arena = create_for_fork(WARMUP_FORK_INHERIT, false);
-    (void)state;
-    need_exact_faults();
-    found->arena = arena;
-    assert_int_equal(run_in_child(repair_in_child, found), 0);
-    assert_int_equal(found->verified, -EFAULT);
-    assert_int_equal(found->forks, 1);
-    assert_int_equal(found->rewarmed, 0);
-    assert_int_equal(found->verified_again, 0);
-    assert_int_equal(found->forks_again, 0);
-    assert_int_equal(found->faults, 0);
-    assert_int_equal(found->damaged_pages, 0);
-    /* What the child repaired is the child's. */
-    assert_int_equal(arena_verify(arena, NULL, &report), -EFAULT);
-    assert_int_equal(report.forks, 1);
-    assert_repaired(arena);
-    shared_destroy(found, sizeof *found);
-    arena_destroy(arena);
-}
-
-static void try_all_in_child(void *shared)
-{
-    struct found *found = shared;
-    struct arena *arena = found->arena;
-    struct arena_statistics statistics = ARENA_STATISTICS_INIT;
-    found->verified = arena_verify(arena, NULL, NULL);
-    found->rewarmed = arena_rewarm(arena, NULL, NULL);
-    found->refuses = arena_alloc(arena, 1, 1) == NULL && arena_move(arena, 0, NULL) == -EINVAL &&
-                     arena_stats(arena, &statistics) == -EINVAL && *arena_name(arena) == '\0';
-    arena_destroy(arena);
-}
-
-static void a_child_whose_arena_was_wiped_is_refused(void **state)
-{
-    struct found *found = shared_create(sizeof *found);
-    struct arena *arena = create_for_fork(WARMUP_FORK_WIPE, false);
-    (void)state;
-    found->arena = arena;
-    assert_int_equal(run_in_child(try_all_in_child, found), 0);
-    assert_int_equal(found->verified, -EINVAL);
-    assert_int_equal(found->rewarmed, -EINVAL);
-    assert_true(found->refuses);
-    assert_content(arena, arena->begin);
-    shared_destroy(found, sizeof *found);
-    arena_destroy(arena);
-}
 
 /* Before Linux 5.18 a locked page must be unlocked for it. */
 static void give_away(void *base, size_t size_bytes)
@@ -467,6 +240,39 @@ static void pages_that_were_merged_are_found_by_the_exact_look(void **state)
     arena_destroy(arena);
 }
 
+/* ------------------------------------------------------------------------------ soft-dirty marks
+ * */
+
+/* Begin to track writes of this process, as checkpointing does. Kernels without the marks take the
+ * command and do nothing. */
+static bool track_writes(void)
+{
+    FILE *file = fopen("/proc/self/clear_refs", "w");
+    bool written = file != NULL && fputs("4", file) >= 0;
+    return file != NULL && fclose(file) == 0 && written;
+}
+
+static void pages_whose_writes_are_tracked_are_found_by_the_exact_look(void **state)
+{
+    struct warmup_report report = WARMUP_REPORT_INIT;
+    struct arena *arena =
+        create(&ARENA_OPTIONS(.capacity_bytes = SIZE_BYTES, .huge_pages = ARENA_OFF), &report);
+    bool marks;
+    (void)state;
+    need_exact_faults();
+    need("clear_refs", track_writes(), "writes cannot be tracked here");
+    marks = faults_of_writing((void *)arena->begin, SIZE_BYTES) != 0;
+    need("soft-dirty", marks, "this kernel has no soft-dirty marks");
+    assert_true(track_writes());
+    assert_int_equal(arena_verify(arena, NULL, &report), 0);
+    assert_int_equal(arena_verify(arena, &exact, &report), -EFAULT);
+    assert_drift(&report, &report.populate);
+    assert_true(report.proof_faults >= SIZE_BYTES / PAGE);
+    assert_repaired(arena);
+    assert_content(arena, arena->begin);
+    arena_destroy(arena);
+}
+
 /* ------------------------------------------------------------------------------------- migration
  * */
 
@@ -565,16 +371,12 @@ int main(void)
         cmocka_unit_test(a_warm_arena_is_clean_and_a_cold_one_is_not),
         cmocka_unit_test(calls_that_cannot_be_meant_are_refused),
         cmocka_unit_test(nothing_is_verified_inside_a_hot_section),
-        cmocka_unit_test(a_fork_marks_an_inherited_arena_until_it_is_warmed_up_again),
-        cmocka_unit_test(the_exact_look_counts_the_pages_that_a_fork_has_shared),
-        cmocka_unit_test(a_fork_does_not_mark_an_arena_that_children_do_not_share),
-        cmocka_unit_test(a_child_repairs_what_it_has_inherited),
-        cmocka_unit_test(a_child_whose_arena_was_wiped_is_refused),
         cmocka_unit_test(pages_given_away_behind_its_back_are_missed_and_had_again),
         cmocka_unit_test(an_unlocked_page_is_found_and_locked_again),
         cmocka_unit_test(a_huge_page_split_by_a_protection_is_found_and_made_again),
         cmocka_unit_test(a_hole_in_a_huge_page_is_both_a_split_and_a_loss),
         cmocka_unit_test(pages_that_were_merged_are_found_by_the_exact_look),
+        cmocka_unit_test(pages_whose_writes_are_tracked_are_found_by_the_exact_look),
         cmocka_unit_test(moved_pages_are_found_and_brought_home),
         cmocka_unit_test(an_arena_moves_to_each_node_and_takes_its_content_along),
         cmocka_unit_test(an_arena_that_does_not_fit_elsewhere_stays_at_home),

@@ -225,6 +225,9 @@ static const struct {
     {"/proc/sys/vm/overcommit_memory", "3\n", "overcommit", MACHINE_UNKNOWN, "not understood"},
     {"/proc/vmstat", "balloon_inflate 5\nballoon_migrate 2\n", "balloon", MACHINE_WARNING,
      "5 pages taken, 2 moved since boot"},
+    {"/proc/self/status", "CapEff:\t0\nTHP_enabled:\t0\n", "thp_process", MACHINE_WARNING, "off"},
+    {"/proc/self/status", "CapEff:\t0\n", "thp_process", MACHINE_OK, "not switched off"},
+    {"/proc/self/status", NULL, "thp_process", MACHINE_UNKNOWN, "not told"},
     {"/proc/pressure/memory", "some avg10=0.00 avg60=0.00 avg300=1.50 total=9\n", "memory_pressure",
      MACHINE_WARNING, "1.50 % of the last 5 minutes"},
     {"/proc/pressure/memory", NULL, "memory_pressure", MACHINE_OK, "not measured by this kernel"},
@@ -327,6 +330,32 @@ static void a_process_that_offers_its_memory_for_merging_is_warned(void **state)
     scratch_destroy(root);
     assert_check(audit, "ksm", MACHINE_WARNING, "on, and this process takes part");
     machine_audit_destroy(audit);
+}
+
+static void a_driver_that_unplugs_memory_is_told(void **state)
+{
+    static const struct {
+        const char *modules, *value;
+        enum machine_severity severity;
+    } cases[] = {
+        {"loop 40960 0 - Live 0x0\nvirtio_mem 49152 0 - Live 0x0\n", "virtio_mem", MACHINE_INFO},
+        {"hv_balloon 49152 0 - Live 0x0\n", "hv_balloon", MACHINE_INFO},
+        {"virtio_mem_like 49152 0 - Live 0x0\n", "no driver loaded", MACHINE_OK},
+        {"", "no driver loaded", MACHINE_OK},
+    };
+    char root[SCRATCH_BYTES];
+    (void)state;
+    scratch_create(root, "vm_6_18");
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; ++i) {
+        struct machine_audit *audit;
+        scratch_write(root, "/proc/modules", cases[i].modules);
+
+        audit = scratch_audit(root);
+
+        assert_check(audit, "memory_unplug", cases[i].severity, cases[i].value);
+        machine_audit_destroy(audit);
+    }
+    scratch_destroy(root);
 }
 
 static void capabilities_of_a_user_namespace_lift_nothing(void **state)
@@ -499,6 +528,7 @@ int main(void)
         cmocka_unit_test(what_cannot_be_read_is_unknown_and_no_fault_of_the_machine),
         cmocka_unit_test(each_setting_is_judged_by_what_it_says),
         cmocka_unit_test(a_process_that_offers_its_memory_for_merging_is_warned),
+        cmocka_unit_test(a_driver_that_unplugs_memory_is_told),
         cmocka_unit_test(capabilities_of_a_user_namespace_lift_nothing),
         cmocka_unit_test(mappings_that_are_used_up_are_a_warning),
         cmocka_unit_test(a_path_that_a_shell_would_take_apart_is_quoted),
