@@ -295,7 +295,7 @@ static void print_reaches(const struct bench *bench, struct table *table, enum p
     char what[128];
     struct warm_case *single = find(table, KIND_ARENA, pages, 1);
     struct warm_case *together = find(table, KIND_ARENA, pages, table->threads);
-    const struct warm_case *raw, *raw_one = best_raw(table, pages, 1);
+    const struct warm_case *quick_raw, *slow_raw = best_raw(table, pages, 1);
     for (int kind = KIND_ARENA; kind <= KIND_ARENA_LOCKED; kind++)
         for (size_t threads = 1; threads <= table->threads; threads++) {
             struct warm_case *one = find(table, (enum kind)kind, pages, threads);
@@ -315,10 +315,11 @@ static void print_reaches(const struct bench *bench, struct table *table, enum p
     (void)snprintf(what, sizeof what, "%s, two threads by one", pages_names[pages]);
     bench_print_reach(bench, what, best_speed(together, single, table->rounds), BENCH_AT_LEAST, 1.7,
                       "x");
-    raw = best_raw(table, pages, table->threads);
-    if (raw != NULL && raw_one != NULL && !bench->json && !bench->smoke)
-        printf("       (%s with two threads by %s with one: %.2f x)\n", strchr(raw->name, ',') + 2,
-               strchr(raw_one->name, ',') + 2, best_speed(raw, raw_one, table->rounds));
+    quick_raw = best_raw(table, pages, table->threads);
+    if (quick_raw != NULL && slow_raw != NULL && !bench->json && !bench->smoke)
+        printf("       (%s with two threads by %s with one: %.2f x)\n",
+               strchr(quick_raw->name, ',') + 2, strchr(slow_raw->name, ',') + 2,
+               best_speed(quick_raw, slow_raw, table->rounds));
 }
 
 /* ----------------------------------------------------------------------------------------- main */
