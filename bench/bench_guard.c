@@ -3,11 +3,13 @@
  *
  * Every case does one begin and one end with nothing between them: the whole cost shows, but none
  * of it hides behind the work of a real section, as much of it would. Ours through the header and
- * through the exported symbols, and what programs do instead: two getrusage calls, or two reads of
- * a perf counter. A case whose source the kernel refuses here is left out with the reason.
+ * through the exported symbols, with each source, watch and wish of a section, and what programs
+ * do instead: two getrusage calls, or two reads of a perf counter. A case whose source or watch
+ * the kernel refuses here is left out with the reason.
  */
 #include <errno.h>
 #include <linux/perf_event.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -16,19 +18,19 @@
 
 #include <zerofault/hot.h>
 
+#include "clock.h"
+#include "guard_off.h"
 #include "harness.h"
 
 #define IDEA "The price of a pair of calls that tell whether a page fault happened between them."
 #define PAIR "guard pair, inlined"
-#define PAIR_EXPORTED "guard pair, exported functions"
-#define LOADS "two loads of the ring's head"
-#define CALLS "two empty functions, by pointer"
+#define TIMED "guard pair, with durations"
+#define STAMPS "two reads of the clock"
 #define RUSAGE "getrusage pair"
 #define PERF "perf counter, two reads"
 
 #define PAIRS_PLAIN 8192 /* in a batch of loads and stores: some microseconds */
 #define PAIRS_SYSTEM 64  /* in a batch of system calls */
-#define CASE_COUNT 10
 
 /* The scheduler's doings are no fault of a bench. */
 #define QUIET                                                                                      \
@@ -44,104 +46,75 @@ struct guard_calls {
 
 /* What the cases share. */
 struct guard_context {
-    struct hot_section section;  /* asks for nothing but the source */
-    struct hot_section timed;    /* keeps a histogram of durations */
-    uint32_t watched;            /* by this thread's guard, of enum hot_watch */
-    uint64_t violations;         /* must stay 0 */
-    int perf;                    /* the page-fault counter, or -errno of its refusal */
-    struct guard_calls exported; /* the library's */
-    struct guard_calls empty;    /* that do nothing */
+    enum hot_source source; /* of this thread's guard */
+    uint32_t watched;       /* by it, of enum hot_watch */
+    uint64_t violations;    /* must stay 0 */
+    int perf;               /* the page-fault counter, or -errno of its refusal */
+};
+
+static struct guard_context guard;
+
+/* One case: what is measured, and how the thread is attached for it. */
+struct guard_case {
+    const char *name;
+    void (*run)(void *context, size_t operations);
+    _Alignas(64) struct hot_section section; /* a new one each: no case inherits a slot */
+    struct guard_calls calls;                /* for run_calls */
+    enum hot_source source;
+    uint32_t watch;
+    bool off;    /* all guards switched off */
+    bool system; /* it makes system calls: fewer make a batch */
+    char why_not[128];
 };
 
 /* ------------------------------------------------------------------------------------ our pairs */
 
-/* Attach this thread with one source and watches, unless it is. Returns 0 or -errno. */
-static int attach(struct guard_context *guard, enum hot_source source, uint32_t watch)
+/* Attach this thread as the case wants it, unless it is. Returns 0 or -errno. */
+static int attach(const struct guard_case *one)
 {
     int rc;
-    if (hot_source_active() == source && guard->watched == watch)
+    if (hot_source_active() != HOT_SOURCE_NONE && guard.source == one->source &&
+        guard.watched == one->watch)
         return 0;
     hot_thread_detach();
-    rc = hot_thread_attach(&HOT_THREAD_OPTIONS(.source = source, .required = watch), NULL);
-    if (rc != 0)
-        return rc;
-    guard->watched = watch;
+    rc =
+        hot_thread_attach(&HOT_THREAD_OPTIONS(.source = one->source, .required = one->watch), NULL);
+    guard.source = one->source;
+    guard.watched = one->watch;
+    return rc;
+}
+
+static void prepare(void *context)
+{
+    struct guard_case *one = context;
+    hot_switch(!one->off);
+    if (one->source == HOT_SOURCE_AUTO)
+        return;
+    guard.violations += attach(one) != 0;
     /* The first entry of a section on a thread goes the long way. */
-    hot_section_begin(&guard->section);
-    guard->violations += hot_section_end(&guard->section);
-    hot_section_begin(&guard->timed);
-    guard->violations += hot_section_end(&guard->timed);
-    return 0;
-}
-
-static void prepare_ring(void *context)
-{
-    struct guard_context *guard = context;
-    guard->violations += attach(guard, HOT_SOURCE_RING, 0) != 0;
-}
-
-static void prepare_rusage(void *context)
-{
-    struct guard_context *guard = context;
-    guard->violations += attach(guard, HOT_SOURCE_RUSAGE, 0) != 0;
-}
-
-static void prepare_both(void *context)
-{
-    struct guard_context *guard = context;
-    guard->violations += attach(guard, HOT_SOURCE_BOTH, 0) != 0;
-}
-
-static void prepare_watches(void *context)
-{
-    struct guard_context *guard = context;
-    guard->violations +=
-        attach(guard, HOT_SOURCE_RING, HOT_WATCH_SWITCHES | HOT_WATCH_MIGRATIONS) != 0;
-}
-
-static void run_timed(void *context, size_t operations)
-{
-    struct guard_context *guard = context;
-    uint64_t violations = 0;
-    for (size_t i = 0; i < operations; i++) {
-        hot_section_begin(&guard->timed);
-        violations += hot_section_end(&guard->timed);
-    }
-    guard->violations += violations;
+    hot_section_begin(&one->section);
+    guard.violations += hot_section_end(&one->section);
 }
 
 static void run_pair(void *context, size_t operations)
 {
-    struct guard_context *guard = context;
+    struct guard_case *one = context;
     uint64_t violations = 0;
     for (size_t i = 0; i < operations; i++) {
-        hot_section_begin(&guard->section);
-        violations += hot_section_end(&guard->section);
+        hot_section_begin(&one->section);
+        violations += hot_section_end(&one->section);
     }
-    guard->violations += violations;
-}
-
-static uint64_t call_pairs(const struct guard_calls *calls, struct hot_section *section,
-                           size_t operations)
-{
-    uint64_t violations = 0;
-    for (size_t i = 0; i < operations; i++) {
-        calls->begin(section);
-        violations += calls->end(section);
-    }
-    return violations;
-}
-
-static void run_pair_exported(void *context, size_t operations)
-{
-    struct guard_context *guard = context;
-    guard->violations += call_pairs(&guard->exported, &guard->section, operations);
+    guard.violations += violations;
 }
 
 static void run_calls(void *context, size_t operations)
 {
-    struct guard_context *guard = context;
-    guard->violations += call_pairs(&guard->empty, &guard->section, operations);
+    struct guard_case *one = context;
+    struct guard_calls calls = one->calls;
+    for (size_t i = 0; i < operations; i++) {
+        calls.begin(&one->section);
+        guard.violations += calls.end(&one->section);
+    }
 }
 
 static void begin_nothing(struct hot_section *section)
@@ -155,6 +128,12 @@ static uint64_t end_nothing(struct hot_section *section)
     return 0;
 }
 
+static void run_compiled_out(void *context, size_t operations)
+{
+    struct guard_case *one = context;
+    guard.violations += guard_off_pairs(&one->section, operations);
+}
+
 static void run_loads(void *context, size_t operations)
 {
     const unsigned char *table = hot_thread_table;
@@ -163,6 +142,16 @@ static void run_loads(void *context, size_t operations)
         uint64_t before = hot_ring_head(table);
         uint64_t moved = hot_ring_head(table) - before;
         BENCH_KEEP(moved);
+    }
+}
+
+static void run_stamps(void *context, size_t operations)
+{
+    (void)context;
+    for (size_t i = 0; i < operations; i++) {
+        uint64_t before = bench_stamp();
+        uint64_t spent = bench_stamp() - before;
+        BENCH_KEEP(spent);
     }
 }
 
@@ -175,24 +164,24 @@ static uint64_t faults_of(const struct rusage *usage)
 
 static void run_getrusage(void *context, size_t operations)
 {
-    struct guard_context *guard = context;
+    (void)context;
     for (size_t i = 0; i < operations; i++) {
         struct rusage before, after;
         getrusage(RUSAGE_THREAD, &before);
         getrusage(RUSAGE_THREAD, &after);
-        guard->violations += faults_of(&after) - faults_of(&before);
+        guard.violations += faults_of(&after) - faults_of(&before);
     }
 }
 
 static void run_perf_read(void *context, size_t operations)
 {
-    struct guard_context *guard = context;
+    (void)context;
     for (size_t i = 0; i < operations; i++) {
         uint64_t before = 0;
         uint64_t after = 0;
-        ssize_t got = read(guard->perf, &before, sizeof before);
-        got += read(guard->perf, &after, sizeof after);
-        guard->violations += after - before + (got != (ssize_t)(2 * sizeof before));
+        ssize_t got = read(guard.perf, &before, sizeof before);
+        got += read(guard.perf, &after, sizeof after);
+        guard.violations += after - before + (got != (ssize_t)(2 * sizeof before));
     }
 }
 
@@ -212,98 +201,169 @@ static int open_fault_counter(void)
     return descriptor < 0 ? -errno : (int)descriptor;
 }
 
-/* ----------------------------------------------------------------------------------------- main */
+/* ---------------------------------------------------------------------------------------- cases */
 
-/* Why the ring cannot be measured here, or NULL. */
-static const char *ring_refusal(struct guard_context *guard, char *text, size_t text_bytes)
+#define RING .source = HOT_SOURCE_RING
+
+static struct guard_case guard_cases[] = {
+    {.name = PAIR, .run = run_pair, .section = HOT_SECTION("bench"), RING},
+    {.name = "guard pair, entries counted",
+     .run = run_pair,
+     .section = HOT_SECTION("bench", .counted = true),
+     RING},
+    {.name = "guard pair, exported functions",
+     .run = run_calls,
+     .section = HOT_SECTION("bench"),
+     .calls = {hot_section_begin, hot_section_end},
+     RING},
+    {.name = "two empty functions, by pointer",
+     .run = run_calls,
+     .section = HOT_SECTION("bench"),
+     .calls = {begin_nothing, end_nothing}},
+    {.name = "two loads of the ring's head",
+     .run = run_loads,
+     .section = HOT_SECTION("bench"),
+     RING},
+    {.name = TIMED, .run = run_pair, .section = HOT_SECTION("bench", .timed = true), RING},
+    {.name = "guard pair, with a budget",
+     .run = run_pair,
+     .section = HOT_SECTION("bench", .budget_ns = UINT64_MAX),
+     RING},
+    {.name = STAMPS, .run = run_stamps, .section = HOT_SECTION("bench")},
+    {.name = "guard pair, kernel faults in the ring",
+     .run = run_pair,
+     .section = HOT_SECTION("bench"),
+     RING,
+     .watch = HOT_WATCH_KERNEL_FAULTS},
+    {.name = "guard pair, call chains",
+     .run = run_pair,
+     .section = HOT_SECTION("bench"),
+     RING,
+     .watch = HOT_WATCH_CALL_CHAINS},
+    {.name = "guard pair, traps",
+     .run = run_pair,
+     .section = HOT_SECTION("bench"),
+     RING,
+     .watch = HOT_WATCH_TRAPS},
+    {.name = "guard pair, switches",
+     .run = run_pair,
+     .section = HOT_SECTION("bench", .policies = QUIET),
+     RING,
+     .watch = HOT_WATCH_SWITCHES},
+    {.name = "guard pair, migrations",
+     .run = run_pair,
+     .section = HOT_SECTION("bench", .policies = QUIET),
+     RING,
+     .watch = HOT_WATCH_MIGRATIONS},
+    {.name = "guard pair, system calls",
+     .run = run_pair,
+     .section = HOT_SECTION("bench"),
+     RING,
+     .watch = HOT_WATCH_SYSTEM_CALLS},
+    {.name = "guard pair, switched off",
+     .run = run_pair,
+     .section = HOT_SECTION("bench"),
+     .off = true},
+    {.name = "guard pair, compiled out: the loop",
+     .run = run_compiled_out,
+     .section = HOT_SECTION("bench")},
+    {.name = "guard pair, rusage source",
+     .run = run_pair,
+     .section = HOT_SECTION("bench"),
+     .source = HOT_SOURCE_RUSAGE,
+     .system = true},
+    {.name = "guard pair, ring and rusage",
+     .run = run_pair,
+     .section = HOT_SECTION("bench"),
+     .source = HOT_SOURCE_BOTH,
+     .system = true},
+    {.name = RUSAGE, .run = run_getrusage, .section = HOT_SECTION("bench"), .system = true},
+    {.name = PERF, .run = run_perf_read, .section = HOT_SECTION("bench"), .system = true},
+};
+#define CASE_COUNT (sizeof guard_cases / sizeof guard_cases[0])
+
+/* Why a case cannot be measured here, or NULL. */
+static const char *refusal(struct guard_case *one)
 {
-    int rc = attach(guard, HOT_SOURCE_RING, 0);
+    int rc = 0;
+    if (one->run == run_perf_read && guard.perf < 0)
+        rc = guard.perf;
+    else if (one->source != HOT_SOURCE_AUTO)
+        rc = attach(one);
     if (rc == 0)
         return NULL;
-    snprintf(text, text_bytes, "the ring is refused here: %s", strerror(-rc));
-    return text;
+    snprintf(one->why_not, sizeof one->why_not, "refused here: %s", strerror(-rc));
+    return one->why_not;
 }
 
-static const char *perf_refusal(const struct guard_context *guard, char *text, size_t text_bytes)
+static void list_cases(struct bench_case cases[CASE_COUNT])
 {
-    if (guard->perf >= 0)
-        return NULL;
-    snprintf(text, text_bytes, "perf_event_open is refused here: %s", strerror(-guard->perf));
-    return text;
-}
-
-static void list_cases(struct bench_case cases[CASE_COUNT], struct guard_context *guard,
-                       const char *no_ring, const char *no_perf)
-{
-    const struct bench_case own[CASE_COUNT] = {
-        {.name = PAIR, .run = run_pair, .prepare = prepare_ring, .left_out = no_ring},
-        {.name = PAIR_EXPORTED,
-         .run = run_pair_exported,
-         .prepare = prepare_ring,
-         .left_out = no_ring},
-        {.name = CALLS, .run = run_calls},
-        {.name = LOADS, .run = run_loads, .prepare = prepare_ring, .left_out = no_ring},
-        {.name = "guard pair with durations",
-         .run = run_timed,
-         .prepare = prepare_ring,
-         .left_out = no_ring},
-        {.name = "guard pair, switches and migrations",
-         .run = run_pair,
-         .prepare = prepare_watches,
-         .left_out = no_ring},
-        {.name = "guard pair, rusage source", .run = run_pair, .prepare = prepare_rusage},
-        {.name = "guard pair, ring and rusage",
-         .run = run_pair,
-         .prepare = prepare_both,
-         .left_out = no_ring},
-        {.name = RUSAGE, .run = run_getrusage},
-        {.name = PERF, .run = run_perf_read, .left_out = no_perf},
-    };
     for (size_t i = 0; i < CASE_COUNT; i++) {
-        bool system = own[i].prepare == prepare_rusage || own[i].prepare == prepare_both ||
-                      own[i].run == run_getrusage || own[i].run == run_perf_read;
-        cases[i] = own[i];
-        cases[i].context = guard;
-        cases[i].operations = system ? PAIRS_SYSTEM : PAIRS_PLAIN;
-        cases[i].warm = true;
+        struct guard_case *one = &guard_cases[i];
+        cases[i] = (struct bench_case){.name = one->name,
+                                       .run = one->run,
+                                       .prepare = prepare,
+                                       .context = one,
+                                       .operations = one->system ? PAIRS_SYSTEM : PAIRS_PLAIN,
+                                       .left_out = refusal(one),
+                                       .warm = true};
+    }
+}
+
+/* ----------------------------------------------------------------------------------------- main */
+
+/* How much cheaper each case is than what programs do by hand. */
+static void print_peers(const struct bench *bench, struct bench_case cases[CASE_COUNT])
+{
+    double rusage = bench_find(cases, CASE_COUNT, RUSAGE)->result.ratio;
+    const struct bench_case *perf = bench_find(cases, CASE_COUNT, PERF);
+    bool heading = true;
+    for (size_t i = 0; i < CASE_COUNT; i++) {
+        double own = cases[i].result.ratio;
+        const struct bench_metric metrics[] = {
+            {"getrusage", rusage / own, "x"},
+            {"perf read", perf->left_out == NULL ? perf->result.ratio / own : (double)NAN, "x"},
+        };
+        if (cases[i].left_out != NULL || isnan(own))
+            continue;
+        bench_print(bench, cases[i].name, metrics, sizeof metrics / sizeof metrics[0], heading);
+        heading = false;
     }
 }
 
 static void print_reach(const struct bench *bench, struct bench_case cases[CASE_COUNT])
 {
-    const struct bench_result *inlined = &bench_find(cases, CASE_COUNT, PAIR)->result;
-    const struct bench_result *rusage = &bench_find(cases, CASE_COUNT, RUSAGE)->result;
-    if (bench_find(cases, CASE_COUNT, PAIR)->left_out != NULL)
+    const struct bench_case *inlined = bench_find(cases, CASE_COUNT, PAIR);
+    const struct bench_result *timed = &bench_find(cases, CASE_COUNT, TIMED)->result;
+    const struct bench_result *stamps = &bench_find(cases, CASE_COUNT, STAMPS)->result;
+    if (inlined->left_out != NULL)
         return;
-    bench_print_reach(bench, PAIR, inlined->best, BENCH_AT_MOST, 2.0, "ns");
-    bench_print_reach(bench, "getrusage pair beside the inlined pair", rusage->ratio,
-                      BENCH_AT_LEAST, 200.0, "x");
+    bench_print_reach(bench, PAIR, inlined->result.best, BENCH_AT_MOST, 1.0, "ns");
+    bench_print_reach(bench, "getrusage pair beside the inlined pair",
+                      bench_find(cases, CASE_COUNT, RUSAGE)->result.ratio, BENCH_AT_LEAST, 200.0,
+                      "x");
+    bench_print_reach(bench, "durations: what they add, in pairs of clock reads",
+                      (timed->best - inlined->result.best) / stamps->best, BENCH_AT_MOST, 1.0, "x");
 }
 
 int main(int argc, char **argv)
 {
     struct bench bench;
     struct bench_case cases[CASE_COUNT];
-    struct guard_context guard = {.section = HOT_SECTION("bench", .policies = QUIET),
-                                  .timed = HOT_SECTION("timed", .timed = true),
-                                  .exported = {hot_section_begin, hot_section_end},
-                                  .empty = {begin_nothing, end_nothing}};
-    char ring_text[128];
-    char perf_text[128];
     int status = bench_begin(&bench, "guard", IDEA, argc, argv);
     if (status != BENCH_CONTINUE)
         return status;
-    BENCH_KEEP(&guard); /* the compiler may not know what the pointers point to */
     guard.perf = open_fault_counter();
-    list_cases(cases, &guard, ring_refusal(&guard, ring_text, sizeof ring_text),
-               perf_refusal(&guard, perf_text, sizeof perf_text));
+    list_cases(cases);
     status = bench_run(&bench, cases, CASE_COUNT, PAIR);
+    print_peers(&bench, cases);
     print_reach(&bench, cases);
     if (guard.violations != 0 && !bench.instrumented) {
         fprintf(stderr, "bench_guard: %llu violations in empty sections\n",
                 (unsigned long long)guard.violations);
         status = BENCH_FAILED;
     }
+    hot_switch(true);
     hot_thread_detach();
     if (guard.perf >= 0)
         close(guard.perf);

@@ -140,6 +140,7 @@ struct hot_section {
     uint32_t reports_per_second;              /* hook calls at most, per thread; 0: no limit */
     bool timed;                               /* keep a histogram of durations */
     bool refuse_system_calls;                 /* with HOT_WATCH_SYSTEM_CALLS: they fail, EPERM */
+    bool counted;                             /* count its entries, at the price of a call */
     /* -------------------------- the library's */
     uint32_t slot_bytes; /* offset in every thread's table of slots; 0 until first used */
     uint32_t reserved;   /* 0 */
@@ -155,11 +156,12 @@ struct hot_section {
 /* What a section has seen, all threads together. */
 struct hot_section_statistics {
     size_t struct_size;              /* filled by HOT_SECTION_STATISTICS_INIT */
-    uint64_t entries;                /* begins */
+    uint64_t entries;                /* begins; HOT_NOT_COUNTED unless the section is counted */
     uint64_t dirty_entries;          /* ends that found a violation */
     uint64_t counts[HOT_KIND_COUNT]; /* violations by kind, ignored ones not */
     uint64_t unreported;             /* violations that reports_per_second kept from the hook */
 };
+#define HOT_NOT_COUNTED UINT64_MAX
 #define HOT_SECTION_STATISTICS_INIT                                                                \
     {                                                                                              \
         .struct_size = sizeof(struct hot_section_statistics)                                       \
@@ -201,7 +203,7 @@ struct hot_slot {
     const struct hot_section
         *section;      /* whose slot this is; NULL sends begin and end the long way */
     uint64_t head;     /* ring head at begin, or HOT_SLOT_CLOSED */
-    uint64_t entries;  /* begins, this thread */
+    uint64_t entries;  /* begins of a counted section, this thread */
     uint64_t reserved; /* 0 */
 };
 #define HOT_SLOT_CLOSED UINT64_MAX
@@ -279,7 +281,6 @@ ZEROFAULT_INLINE void hot_section_begin(struct hot_section *section)
         return;
     }
     HOT_PROBE_BEGIN(section);
-    __atomic_store_n(&slot->entries, slot->entries + 1, __ATOMIC_RELAXED);
     slot->head = hot_ring_head(table);
     ZEROFAULT_COMPILER_FENCE();
 }

@@ -42,6 +42,18 @@ void zf_hot_durations_close(struct zf_hot_tally *tally)
     tally->durations = NULL;
 }
 
+void zf_hot_durations_add(struct hot_histogram *into, const struct zf_hot_tally *tally)
+{
+    uint64_t latest;
+    if (tally->durations == NULL)
+        return;
+    hot_histogram_merge(into, tally->durations);
+    ZEROFAULT_COMPILER_FENCE();
+    latest = __atomic_load_n(&tally->latest, __ATOMIC_RELAXED);
+    if (latest != 0)
+        hot_histogram_record(into, zf_os_ticks_to_ns(latest - 1));
+}
+
 int hot_section_durations(const struct hot_section *section, struct hot_histogram *durations)
 {
     if (section == NULL || durations == NULL)

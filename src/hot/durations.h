@@ -10,6 +10,10 @@
  * and the query says so. */
 void zf_hot_durations_open(struct zf_hot_tally *tally);
 
+/* Add what the tally has to another histogram. Its thread may be adding to it meanwhile; then the
+ * entry under way may be missing. */
+void zf_hot_durations_add(struct hot_histogram *into, const struct zf_hot_tally *tally);
+
 /* Give it back. */
 void zf_hot_durations_close(struct zf_hot_tally *tally);
 

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "base/options.h"
+#include "hot/brief.h"
 #include "hot/deliver.h"
 #include "hot/durations.h"
 #include "hot/sample.h"
@@ -23,14 +24,22 @@
 /* Watches that begin and end need not ask about. */
 #define PASSIVE_WATCHES (HOT_WATCH_KERNEL_FAULTS | HOT_WATCH_CALL_CHAINS | HOT_WATCH_TRAPS)
 
-/* Can begin and end do with the inline comparison? */
-static bool is_fast(const struct zf_hot_thread *thread, const struct hot_section *section)
+/* How begin and end go about it. */
+enum way {
+    WAY_LONG,  /* ask every source and watch */
+    WAY_BRIEF, /* compare heads, and count or read the clock */
+    WAY_INLINE /* compare heads, without a call */
+};
+
+static enum way way_of(const struct zf_hot_thread *thread, const struct hot_section *section)
 {
     uint32_t active = thread->watched & ~(uint32_t)PASSIVE_WATCHES;
     if (!zf_hot_calls_are_wanted(thread, section))
         active &= ~(uint32_t)HOT_WATCH_SYSTEM_CALLS;
-    return thread->source == HOT_SOURCE_RING && active == 0 && !zf_hot_is_timed(section) &&
-           zf_hot_table_is_on() && !zf_hot_is_traced();
+    if (thread->source != HOT_SOURCE_RING || active != 0 || !zf_hot_table_is_on() ||
+        zf_hot_is_traced())
+        return WAY_LONG;
+    return zf_hot_is_timed(section) || section->counted ? WAY_BRIEF : WAY_INLINE;
 }
 
 /* ---------------------------------------------------------------------------------------- begin */
@@ -46,17 +55,26 @@ static void adopt(struct zf_hot_thread *thread, uint32_t index, const struct hot
         zf_hot_durations_open(&thread->tallies[index]);
 }
 
-/* Ask twice: whoever has just set what forbids the fast way hides slots, but not this one yet. */
-static bool show_slot(const struct zf_hot_thread *thread, struct hot_slot *slot,
-                      const struct hot_section *section)
+/* Ask twice: whoever has just set what forbids a way hides slots, but not this one yet. */
+static enum way show_slot(struct zf_hot_thread *thread, uint32_t index,
+                          const struct hot_section *section)
 {
-    if (is_fast(thread, section)) {
-        __atomic_store_n(&slot->section, section, __ATOMIC_SEQ_CST);
-        if (is_fast(thread, section))
-            return true;
+    enum way way = way_of(thread, section);
+    if (way != WAY_LONG) {
+        const struct hot_section **shown = way == WAY_INLINE ? &zf_hot_slot(thread, index)->section
+                                                             : &thread->tallies[index].brief;
+        __atomic_store_n(shown, section, __ATOMIC_SEQ_CST);
+        if (way_of(thread, section) == way)
+            return way;
     }
-    __atomic_store_n(&slot->section, NULL, __ATOMIC_RELAXED);
-    return false;
+    zf_hot_hide(thread, index);
+    return WAY_LONG;
+}
+
+static void count_entry(struct hot_slot *slot, const struct hot_section *section)
+{
+    if (section->counted)
+        __atomic_store_n(&slot->entries, slot->entries + 1, __ATOMIC_RELAXED);
 }
 
 static void open_slot(struct zf_hot_thread *thread, uint32_t index,
@@ -64,11 +82,11 @@ static void open_slot(struct zf_hot_thread *thread, uint32_t index,
 {
     struct hot_slot *slot = zf_hot_slot(thread, index);
     struct zf_hot_tally *tally = &thread->tallies[index];
-    bool fast = show_slot(thread, slot, section);
+    enum way way = show_slot(thread, index, section);
     zf_hot_calls_leave(thread, index); /* when it is opened anew */
-    __atomic_store_n(&slot->entries, slot->entries + 1, __ATOMIC_RELAXED);
+    count_entry(slot, section);
     tally->begin = zf_hot_sample_begin(thread, zf_hot_is_timed(section));
-    slot->head = fast ? tally->begin.head : ZF_HOT_HEAD_LONG;
+    slot->head = way == WAY_LONG || zf_hot_is_timed(section) ? ZF_HOT_HEAD_LONG : tally->begin.head;
     zf_hot_calls_join(thread, index);
     ZEROFAULT_COMPILER_FENCE();
 }
@@ -77,7 +95,7 @@ void hot_section_begin_slow(struct hot_section *section)
 {
     struct zf_hot_thread *thread;
     uint32_t index;
-    if (!zf_hot_table_is_on())
+    if (!zf_hot_table_is_on() || zf_hot_brief_begin(section))
         return;
     thread = zf_hot_thread_require();
     index = zf_hot_table_index(section);
@@ -215,11 +233,21 @@ static uint64_t close_slot(struct zf_hot_thread *thread, const struct hot_sectio
     return total;
 }
 
+/* Is there nothing that this end could be about? */
+static bool is_off_and_closed(const struct hot_section *section)
+{
+    const struct hot_slot *slot = (const void *)(hot_thread_table + hot_slot_bytes(section));
+    return !zf_hot_table_is_on() && slot->head == HOT_SLOT_CLOSED;
+}
+
 uint64_t hot_section_end_slow(struct hot_section *section)
 {
-    struct zf_hot_thread *thread = zf_hot_thread_self();
+    struct zf_hot_thread *thread;
     uint32_t index = zf_hot_table_known(section);
     uint64_t total;
+    if (is_off_and_closed(section) || zf_hot_brief_end(section))
+        return 0;
+    thread = zf_hot_thread_self();
     zf_hot_hold(thread);
     if (thread == NULL || index == 0 || !zf_hot_is_open(thread, index))
         total = end_without_begin(thread, section, index);

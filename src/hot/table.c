@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "hot/durations.h"
 #include "os/os.h"
 
 struct row {
@@ -20,7 +21,7 @@ struct row {
 static struct row rows[ZF_HOT_SLOTS];
 static uint32_t rows_end = 1; /* 0 is nobody's */
 static struct zf_hot_thread *threads;
-static bool switched_off;
+bool zf_hot_switched_off;
 
 static uint64_t read_counter(const uint64_t *counter)
 {
@@ -107,14 +108,14 @@ static void unlink_thread(const struct zf_hot_thread *thread)
     *link = thread->next;
 }
 
-static void retire_durations(struct row *row, const struct hot_histogram *durations)
+static void retire_durations(struct row *row, const struct zf_hot_tally *tally)
 {
-    if (durations == NULL)
+    if (tally->durations == NULL)
         return;
     if (row->retired_durations == NULL)
         row->retired_durations = calloc(1, sizeof *row->retired_durations);
     if (row->retired_durations != NULL)
-        hot_histogram_merge(row->retired_durations, durations);
+        zf_hot_durations_add(row->retired_durations, tally);
 }
 
 void zf_hot_table_remove(struct zf_hot_thread *thread)
@@ -123,7 +124,7 @@ void zf_hot_table_remove(struct zf_hot_thread *thread)
     unlink_thread(thread);
     for (uint32_t index = 1; index < rows_end; ++index) {
         add_thread(&rows[index].retired, thread, index);
-        retire_durations(&rows[index], thread->tallies[index].durations);
+        retire_durations(&rows[index], &thread->tallies[index]);
     }
     zf_os_table_unlock();
 }
@@ -148,6 +149,8 @@ void zf_hot_table_sum(const struct hot_section *section, uint32_t index,
             add_thread(sum, thread, index);
     }
     zf_os_table_unlock();
+    if (!section->counted)
+        sum->entries = HOT_NOT_COUNTED;
 }
 
 void zf_hot_table_durations(const struct hot_section *section, uint32_t index,
@@ -159,8 +162,7 @@ void zf_hot_table_durations(const struct hot_section *section, uint32_t index,
         if (rows[index].retired_durations != NULL)
             hot_histogram_merge(into, rows[index].retired_durations);
         for (const struct zf_hot_thread *thread = threads; thread != NULL; thread = thread->next)
-            if (thread->tallies[index].durations != NULL)
-                hot_histogram_merge(into, thread->tallies[index].durations);
+            zf_hot_durations_add(into, &thread->tallies[index]);
     }
     zf_os_table_unlock();
 }
@@ -193,11 +195,6 @@ void zf_hot_table_owner(uintptr_t address, uint32_t *stack_of, uint32_t *locals_
     zf_os_table_unlock();
 }
 
-bool zf_hot_table_is_on(void)
-{
-    return !__atomic_load_n(&switched_off, __ATOMIC_SEQ_CST);
-}
-
 /* A slot without its section sends begin the long way, which asks the switch and the tracer; while
  * there is nothing to say, nobody has to. Sequentially consistent, like the loads and stores of
  * the begin that would show the slot again: of the two, the later one knows of the other. */
@@ -206,13 +203,13 @@ void zf_hot_table_hide(void)
     zf_os_table_lock();
     for (struct zf_hot_thread *thread = threads; thread != NULL; thread = thread->next)
         for (uint32_t index = 1; index < rows_end; ++index)
-            __atomic_store_n(&zf_hot_slot(thread, index)->section, NULL, __ATOMIC_SEQ_CST);
+            zf_hot_hide(thread, index);
     zf_os_table_unlock();
 }
 
 void hot_switch(bool on)
 {
-    __atomic_store_n(&switched_off, !on, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&zf_hot_switched_off, !on, __ATOMIC_SEQ_CST);
     if (!on)
         zf_hot_table_hide();
 }

@@ -40,6 +40,7 @@ void zf_hot_table_durations(const struct hot_section *section, uint32_t index,
 
 /* Send every section on every thread the long way, where what has just been set is asked for. */
 void zf_hot_table_hide(void);
+
 /* How things were when a thread attached; false when it is not attached. */
 bool zf_hot_table_origin(uint32_t thread_id, struct zf_hot_origin *origin);
 
@@ -48,7 +49,12 @@ bool zf_hot_table_origin(uint32_t thread_id, struct zf_hot_origin *origin);
 void zf_hot_table_owner(uintptr_t address, uint32_t *stack_of, uint32_t *locals_of);
 
 /* Are the guards of the process switched on? */
-bool zf_hot_table_is_on(void);
+extern bool zf_hot_switched_off;
+
+static inline bool zf_hot_table_is_on(void)
+{
+    return !__atomic_load_n(&zf_hot_switched_off, __ATOMIC_SEQ_CST);
+}
 
 /* In a child of fork: no thread but the caller exists, and nothing was counted yet. */
 void zf_hot_table_forget(void);

@@ -35,7 +35,7 @@ static_assert(HOT_RING_HEAD_BYTES == HOT_TABLE_BYTES + ZF_OS_FAULT_RING_HEAD_BYT
               "the ring's head is where the inline functions look for it");
 
 /* Outside of the guard's own memory, which a child of fork finds wiped. */
-static ZEROFAULT_THREAD_LOCAL struct zf_hot_thread *self;
+ZEROFAULT_THREAD_LOCAL struct zf_hot_thread *zf_hot_self;
 static ZEROFAULT_THREAD_LOCAL unsigned char *self_range;
 static ZEROFAULT_THREAD_LOCAL size_t self_range_bytes;
 static ZEROFAULT_THREAD_LOCAL int self_ring_handle = -1;
@@ -71,7 +71,7 @@ static bool is_armed(struct zf_tripwire *tripwire)
 
 static void put_in_view(struct zf_hot_thread *thread)
 {
-    self = thread;
+    zf_hot_self = thread;
     self_range = thread->table;
     self_range_bytes = thread->range_bytes;
     self_ring_handle = zf_hot_has_ring(thread) ? thread->ring.handle : -1;
@@ -86,14 +86,14 @@ static void put_out_of_view(void)
 {
     hot_thread_table = nobodys_table;
     zf_tripwire = NULL;
-    self = NULL;
+    zf_hot_self = NULL;
 }
 
 /* In a child of fork: the guard's memory is zeros (or a copy, where the system cannot wipe), the
  * rings are not mapped, their handles still are the parent's. */
 static void forget_inherited(void)
 {
-    if (self == NULL)
+    if (zf_hot_self == NULL)
         return;
     put_out_of_view();
     if (self_ring_handle >= 0)
@@ -115,18 +115,18 @@ static void in_fork_child(void)
 
 struct zf_hot_thread *zf_hot_thread_self(void)
 {
-    if (self != NULL && self->magic != ZF_HOT_MAGIC) {
+    if (zf_hot_self != NULL && zf_hot_self->magic != ZF_HOT_MAGIC) {
         zf_os_fork_noticed(); /* a bare clone system call, which runs no fork handlers */
         in_fork_child();
     }
-    return self;
+    return zf_hot_self;
 }
 
 struct zf_hot_thread *zf_hot_thread_require(void)
 {
     if (zf_hot_thread_self() == NULL)
         (void)hot_thread_attach(NULL, NULL);
-    return self;
+    return zf_hot_self;
 }
 
 /* --------------------------------------------------------------------------------------- attach */
@@ -387,8 +387,8 @@ int hot_thread_attach(const struct hot_thread_options *options, struct hot_threa
     result.blind_to = blind_spot(result.active, result.watched);
     if (error == 0) {
         known.source = result.asked;
-        self->options = known;
-        self->report = result;
+        zf_hot_self->options = known;
+        zf_hot_self->report = result;
     }
     if (report != NULL)
         zf_result_give(report, &result, sizeof result);

@@ -55,6 +55,7 @@ struct zf_hot_excluded {
 /* What the long way keeps of one section on one thread. */
 struct zf_hot_tally {
     const struct hot_section *section; /* whose tally this is, or NULL */
+    const struct hot_section *brief;   /* the same where begin and end go the way of brief.h */
     struct zf_hot_sample begin;        /* at begin; the head only when the slot's is forced */
     struct zf_hot_excluded excluded;   /* valid when forced */
     uint64_t pending[HOT_KIND_COUNT];  /* raised inside the open section; valid when forced */
@@ -70,6 +71,7 @@ struct zf_hot_tally {
     uint64_t window_start_ns;          /* of the second that the rate limit counts in */
     uint64_t window_reports;
     struct hot_histogram *durations; /* of a timed section, in a range of its own */
+    uint64_t latest;                 /* duration not yet in there, in ticks and one more; 0: none */
     const struct hot_tracer *tracer; /* that was told the begin of the open section, or NULL */
 };
 
@@ -110,6 +112,9 @@ struct zf_hot_thread {
     struct zf_hot_tally tallies[ZF_HOT_SLOTS];
 };
 
+/* The calling thread's guard as it was attached, or NULL; wiped in a child of a bare clone. */
+extern ZEROFAULT_THREAD_LOCAL struct zf_hot_thread *zf_hot_self;
+
 /* The calling thread's guard, or NULL. Notices a child of fork and forgets what it inherited. */
 struct zf_hot_thread *zf_hot_thread_self(void);
 
@@ -120,6 +125,13 @@ static inline struct hot_slot *zf_hot_slot(const struct zf_hot_thread *thread, u
 {
     ZF_ASSERT(index < ZF_HOT_SLOTS);
     return (struct hot_slot *)(void *)thread->table + index;
+}
+
+/* Send the next begin the long way. */
+static inline void zf_hot_hide(struct zf_hot_thread *thread, uint32_t index)
+{
+    __atomic_store_n(&zf_hot_slot(thread, index)->section, NULL, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&thread->tallies[index].brief, NULL, __ATOMIC_SEQ_CST);
 }
 
 static inline bool zf_hot_is_open(const struct zf_hot_thread *thread, uint32_t index)

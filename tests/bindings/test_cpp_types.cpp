@@ -98,6 +98,7 @@ void a_section_knows_where_it_was_made(void **)
 void a_guard_closes_its_section_at_the_end_of_the_scope(void **)
 {
     static zerofault::section scoped{"scoped"};
+    scoped.counted = true;
     std::uint64_t violations = 99;
     {
         zerofault::hot_section guard{scoped, violations};
@@ -111,6 +112,7 @@ void a_guard_closes_its_section_at_the_end_of_the_scope(void **)
 void a_guard_closes_its_section_when_an_exception_passes(void **)
 {
     static zerofault::section thrown{"thrown"};
+    thrown.counted = true;
     const int error = error_of([] {
         zerofault::hot_section guard{thrown};
         throw std::system_error(EDOM, std::generic_category());

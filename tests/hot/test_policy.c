@@ -295,7 +295,7 @@ static void unmatched_pause_end_is_nothing(void **state)
 
 static void switched_off_guard_counts_nothing_and_comes_back(void **state)
 {
-    static struct hot_section section = HOT_SECTION("switched");
+    static struct hot_section section = HOT_SECTION("switched", .counted = true);
     (void)state;
     need_exact_faults();
     attach_to(HOT_SOURCE_RING, 0);

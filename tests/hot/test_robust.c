@@ -48,9 +48,10 @@ static void need_ring(void)
 
 /* --------------------------------------------------------------------------------- many threads */
 
-static struct hot_section shared = HOT_SECTION("shared by all");
-static struct hot_section own[4] = {HOT_SECTION("own 0"), HOT_SECTION("own 1"),
-                                    HOT_SECTION("own 2"), HOT_SECTION("own 3")};
+static struct hot_section shared = HOT_SECTION("shared by all", .counted = true);
+static struct hot_section own[4] = {
+    HOT_SECTION("own 0", .counted = true), HOT_SECTION("own 1", .counted = true),
+    HOT_SECTION("own 2", .counted = true), HOT_SECTION("own 3", .counted = true)};
 static pthread_barrier_t gate;
 static unsigned char *crowd_pages;
 
@@ -116,8 +117,8 @@ static void two_hundred_threads_are_guarded_at_once_and_read_meanwhile(void **st
 
 /* -------------------------------------------------------------------------------------- signals */
 
-static struct hot_section interrupted = HOT_SECTION("interrupted");
-static struct hot_section handler_section = HOT_SECTION("in a handler");
+static struct hot_section interrupted = HOT_SECTION("interrupted", .counted = true);
+static struct hot_section handler_section = HOT_SECTION("in a handler", .counted = true);
 static volatile sig_atomic_t signals;
 
 static void on_alarm(int number)

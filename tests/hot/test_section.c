@@ -101,33 +101,62 @@ static int detach(void **state)
 
 /* ------------------------------------------------------------------------------------- counting */
 
-static void clean_section_returns_zero_with(enum hot_source source)
+/* They go different ways. */
+static struct hot_section all_ways[] = {
+    HOT_SECTION("plain"), HOT_SECTION("counted", .counted = true),
+    HOT_SECTION("timed", .timed = true), HOT_SECTION("both", .counted = true, .timed = true),
+    HOT_SECTION("with a budget", .budget_ns = UINT64_MAX)};
+#define WAY_COUNT (sizeof all_ways / sizeof all_ways[0])
+
+static void clean_section_returns_zero_with(enum hot_source source, struct hot_section *section)
 {
-    static struct hot_section section = HOT_SECTION("clean");
     struct hot_section_statistics before;
     struct hot_section_statistics after;
     uint64_t violations = 0;
     attach(source);
-    before = stats_of(&section);
+    before = stats_of(section);
 
     for (int i = 0; i < 1000; ++i) {
-        hot_section_begin(&section);
-        violations += hot_section_end(&section);
+        hot_section_begin(section);
+        violations += hot_section_end(section);
     }
 
-    after = stats_of(&section);
+    after = stats_of(section);
     assert_int_equal(violations, 0);
-    assert_int_equal(after.entries - before.entries, 1000);
     assert_int_equal(after.dirty_entries - before.dirty_entries, 0);
+    if (section->counted)
+        assert_int_equal(after.entries - before.entries, 1000);
+    else
+        assert_int_equal(after.entries, HOT_NOT_COUNTED);
 }
 
 static void clean_section_returns_zero(void **state)
 {
     (void)state;
     need_exact_faults();
-    clean_section_returns_zero_with(HOT_SOURCE_RING);
-    clean_section_returns_zero_with(HOT_SOURCE_RUSAGE);
-    clean_section_returns_zero_with(HOT_SOURCE_BOTH);
+    for (size_t way = 0; way < WAY_COUNT; ++way) {
+        clean_section_returns_zero_with(HOT_SOURCE_RING, &all_ways[way]);
+        clean_section_returns_zero_with(HOT_SOURCE_RUSAGE, &all_ways[way]);
+        clean_section_returns_zero_with(HOT_SOURCE_BOTH, &all_ways[way]);
+    }
+}
+
+static void every_way_sees_a_fault_and_an_end_too_many(void **state)
+{
+    unsigned char *pages = cold_pages(3 * WAY_COUNT);
+    (void)state;
+    need_exact_faults();
+    attach(HOT_SOURCE_RING);
+    for (size_t way = 0; way < WAY_COUNT; ++way)
+        for (size_t pass = 0; pass < 3; ++pass) {
+            hot_section_begin(&all_ways[way]);
+            plant_fault(pages + (3 * way + pass) * PAGE);
+            assert_int_equal(hot_section_end(&all_ways[way]), 1);
+            assert_int_equal(hot_section_end(&all_ways[way]), 1); /* nothing is open */
+            hot_section_begin(&all_ways[way]);
+            assert_int_equal(hot_section_end(&all_ways[way]), 0);
+        }
+    assert_int_equal(munmap(pages, 3 * WAY_COUNT * PAGE), 0);
 }
 
 static void every_planted_fault_is_counted_with(enum hot_source source)
@@ -464,7 +493,7 @@ static void abort_policy_prints_the_violation_and_aborts(void **state)
 
 /* -------------------------------------------------------------------------------------- threads */
 
-static struct hot_section crowd = HOT_SECTION("crowd");
+static struct hot_section crowd = HOT_SECTION("crowd", .counted = true);
 
 static void *enter_crowd(void *argument)
 {
@@ -516,6 +545,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(clean_section_returns_zero, forget_seen, detach),
+        cmocka_unit_test_setup_teardown(every_way_sees_a_fault_and_an_end_too_many, forget_seen,
+                                        detach),
         cmocka_unit_test_setup_teardown(every_planted_fault_is_counted, forget_seen, detach),
         cmocka_unit_test_setup_teardown(
             planted_fault_is_reported_with_address_arena_section_and_instruction, forget_seen,

@@ -8,6 +8,7 @@
 int main()
 {
     static zerofault::section section("binding");
+    section.counted = true;
     arena_options options{};
     warmup_report report{};
     options.struct_size = sizeof options;

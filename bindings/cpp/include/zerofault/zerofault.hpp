@@ -72,7 +72,7 @@ struct section : ::hot_section {
                       std::uint32_t at_line = __builtin_LINE()) noexcept
         : ::hot_section{
               section_name, at_file, at_line, dirty_policy, {}, dirty_hook, context, 0, 0, false,
-              false,        0,       0}
+              false,        false,   0,       0}
     {
     }
 
