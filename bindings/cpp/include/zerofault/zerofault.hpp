@@ -70,9 +70,20 @@ struct section : ::hot_section {
                       ::hot_hook *dirty_hook = nullptr, void *context = nullptr,
                       const char *at_file = __builtin_FILE(),
                       std::uint32_t at_line = __builtin_LINE()) noexcept
-        : ::hot_section{
-              section_name, at_file, at_line, dirty_policy, {}, dirty_hook, context, 0, 0, false,
-              false,        false,   0,       0}
+        : ::hot_section{section_name,
+                        at_file,
+                        at_line,
+                        dirty_policy,
+                        {},
+                        dirty_hook,
+                        context,
+                        0,
+                        0,
+                        false,
+                        false,
+                        false,
+                        0,
+                        0}
     {
     }
 
