@@ -88,8 +88,8 @@ static void add_arenas(struct table *table, enum prefault_pages pages, size_t th
     struct warm_case *plain = add(table, KIND_ARENA, pages, threads, "arena_warmup");
     struct warm_case *locked =
         add(table, KIND_ARENA_LOCKED, pages, threads, "arena_warmup, locked");
-    if (pages == PREFAULT_HUGETLB)
-        plain->left_out = locked->left_out = "arenas are not made of reserved huge pages yet";
+    plain->left_out = locked->left_out =
+        prefault_left_out(PREFAULT_POPULATE, pages, table->size_bytes);
 }
 
 static void add_programs(struct table *table, enum prefault_pages pages, size_t threads)
@@ -127,7 +127,9 @@ static int run_arena(struct warm_case *one, size_t size_bytes, size_t round,
     struct warmup_report report = WARMUP_REPORT_INIT;
     struct arena_options options =
         ARENA_OPTIONS(.name = "bench", .capacity_bytes = size_bytes,
-                      .huge_pages = one->pages == PREFAULT_SMALL ? WARMUP_OFF : WARMUP_REQUIRE,
+                      .huge_pages =
+                          one->pages == PREFAULT_TRANSPARENT ? WARMUP_REQUIRE : WARMUP_OFF,
+                      .hugetlb_2m = one->pages == PREFAULT_HUGETLB ? WARMUP_REQUIRE : WARMUP_OFF,
                       .lock = one->kind == KIND_ARENA ? WARMUP_OFF : WARMUP_REQUIRE);
     struct arena *arena;
     uint64_t start, faults;

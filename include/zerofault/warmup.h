@@ -148,7 +148,7 @@ struct warmup_report {
     struct warmup_hugetlb hugetlb_1g; /* the steps before transparent huge pages, in this order */
     struct warmup_hugetlb hugetlb_2m;
     uint64_t transparent_sizes; /* that the kernel gives who asks, as the sum of these powers of
-                                 * two; more than one since Linux 6.8 */
+                                 * two; more than one since Linux 6.8; 0 when not wished */
     size_t sizes_count;         /* of the next; 0 when the system does not tell */
     struct warmup_size sizes[WARMUP_SIZES_MAX]; /* the whole arena, largest pages first */
     int sizes_error; /* why sizes between a small and a huge page are counted as small: 0 or -errno;

@@ -120,13 +120,17 @@ static int move(struct arena_control *control, const struct zf_placement *placem
 {
     struct warmup_options options = {.struct_size = sizeof options};
     enum warmup_wish bind = control->wishes.bind;
+    struct zf_hugetlb_totals pools;
     int rc;
+    zf_hugetlb_count("", &control->region.raised, &pools);
     control->wishes.bind = WARMUP_REQUIRE;
     control->wishes.node = zf_placement_node(placement);
     control->wishes.placement = ARENA_PLACE_NODE;
     /* Also with the policy refused: the report says so. */
     (void)place(control, placement, placement);
     rc = zf_arena_warm(control, &options, report);
+    if (rc == 0)
+        zf_hugetlb_follow("", &control->region.raised, &pools, control->wishes.node);
     control->wishes.bind = bind == WARMUP_OFF ? WARMUP_PREFER : bind;
     if (rc == 0 && bind != WARMUP_REQUIRE)
         rc = zf_region_place(&control->region);

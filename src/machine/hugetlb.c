@@ -306,6 +306,37 @@ void zf_hugetlb_give_back(const char *root, struct zf_hugetlb_raised *raised)
     memset(raised, 0, sizeof *raised);
 }
 
+void zf_hugetlb_count(const char *root, const struct zf_hugetlb_raised *raised,
+                      struct zf_hugetlb_totals *before)
+{
+    struct zf_hugetlb_pool pool;
+    memset(before, 0, sizeof *before);
+    for (size_t i = 0; i < raised->shares_count && !raised->whole; ++i)
+        if (zf_hugetlb_pool(root, raised->shares[i].node, raised->page_bytes, &pool) == 0)
+            before->pages[i] = pool.total;
+}
+
+void zf_hugetlb_follow(const char *root, struct zf_hugetlb_raised *raised,
+                       const struct zf_hugetlb_totals *before, int node)
+{
+    size_t left = 0;
+    ZF_ASSERT(node >= 0 && node < ZF_NODES_MAX);
+    for (size_t i = 0; i < raised->shares_count && !raised->whole; ++i) {
+        struct zf_hugetlb_share *share = &raised->shares[i];
+        struct zf_hugetlb_pool pool;
+        size_t gone = 0;
+        if (share->node != node &&
+            zf_hugetlb_pool(root, share->node, raised->page_bytes, &pool) == 0)
+            gone = before->pages[i] - zf_min(before->pages[i], pool.total);
+        gone = zf_min(gone, share->pages);
+        share->pages -= gone;
+        left += gone;
+    }
+    if (left != 0 && raised->shares_count <= ZF_HUGETLB_NODES_MAX)
+        raised->shares[raised->shares_count++] =
+            (struct zf_hugetlb_share){.node = (uint16_t)node, .pages = left};
+}
+
 size_t zf_hugetlb_raised_pages(const struct zf_hugetlb_raised *raised)
 {
     size_t pages = 0;

@@ -94,6 +94,16 @@ int zf_hugetlb_raise(const char *root, const struct zf_hugetlb_need *need,
  * they are free. */
 void zf_hugetlb_give_back(const char *root, struct zf_hugetlb_raised *raised);
 
+/* Pages that move to another node may take their place in the pools along. Count the pools before,
+ * and after the move let what was added follow. */
+struct zf_hugetlb_totals {
+    size_t pages[ZF_HUGETLB_NODES_MAX + 1]; /* by share */
+};
+void zf_hugetlb_count(const char *root, const struct zf_hugetlb_raised *raised,
+                      struct zf_hugetlb_totals *before);
+void zf_hugetlb_follow(const char *root, struct zf_hugetlb_raised *raised,
+                       const struct zf_hugetlb_totals *before, int node);
+
 /* Pages added in all. */
 size_t zf_hugetlb_raised_pages(const struct zf_hugetlb_raised *raised);
 

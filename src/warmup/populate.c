@@ -76,7 +76,8 @@ static int populate_chunk_by_lock(struct zf_warmup_run *run, void *base, size_t 
         return rc;
     }
     rc = zf_os_lock(base, size_bytes);
-    if (!run->region->locked)
+    /* Unlocking what was locked ahead would leave a mapping of its own for each chunk. */
+    if (!run->region->locked && !run->locked_ahead)
         (void)zf_os_unlock(base, size_bytes);
     return rc;
 }

@@ -94,7 +94,8 @@ static void begin_report(struct zf_warmup_run *run)
     report->huge_pages.error = region->pool_page_bytes != 0 ? 0 : region->huge_error;
     report->bind.error = region->bind_error;
     report->home_node = zf_placement_node(&region->placement);
-    report->transparent_sizes = zf_transparent_sizes(run->root);
+    if (wishes->huge_pages != WARMUP_OFF)
+        report->transparent_sizes = zf_transparent_sizes(run->root);
     zf_warmup_ask_pools(run);
     zf_warmup_tell_settled(run);
 }

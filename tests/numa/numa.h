@@ -49,6 +49,7 @@ int test_too_small(void);
 int test_balancing(void);
 int test_fork(void);
 int test_drift(void);
+int test_pools(void);
 
 /* -------------------------------------------------------------------------------------- machine */
 

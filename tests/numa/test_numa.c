@@ -10,7 +10,7 @@ int main(void)
 {
     /* Balancing comes last: it leaves pages behind that are yet to fault. */
     static int (*const groups[])(void) = {
-        test_topology, test_placement, test_fallback,  test_huge_pages,
+        test_topology, test_placement, test_fallback,  test_huge_pages, test_pools,
         test_fork,     test_drift,     test_too_small, test_balancing,
     };
     struct utsname name;

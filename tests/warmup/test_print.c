@@ -92,6 +92,71 @@ static void each_wish_shows_asked_against_got(void **state)
     ASSERT_LINE(&report, "method", "mlock", "EOPNOTSUPP");
 }
 
+static void each_step_of_the_page_sizes_shows_what_its_pool_had(void **state)
+{
+    struct warmup_report report = rich();
+    char text[4096];
+    (void)state;
+    report.hugetlb_1g = (struct warmup_hugetlb){
+        .item = {WARMUP_PREFER, -ENOMEM, 1024 * MIB, 0, "Raise it."},
+        .page_bytes = 1024 * MIB,
+        .node = 2,
+        .limit = WARMUP_LIMIT_POOL,
+        .needed_count = 3,
+        .available_count = 1,
+        .total_count = 4,
+        .free_count = 2,
+        .reserved_count = 1,
+        .raise_error = -EACCES,
+    };
+    report.hugetlb_2m = (struct warmup_hugetlb){
+        .item = {WARMUP_REQUIRE, 0, 1024 * MIB, 1024 * MIB, NULL},
+        .node = -1,
+        .needed_count = 512,
+        .available_count = 512,
+        .total_count = 600,
+        .free_count = 510,
+        .surplus_count = 3,
+        .overcommit_count = 8,
+        .raised_count = 17,
+    };
+    print(&report, text, sizeof text);
+    ASSERT_LINE(&report, "hugetlb 1G", "prefer", "0.0 of 1024.0 MiB", "ENOMEM");
+    assert_non_null(strstr(text, " node 2: needs 3 pages, had 1: 2 free of 4, 1 promised\n"));
+    assert_non_null(strstr(text, " not raised: EACCES ("));
+    assert_non_null(strstr(text, "-> Raise it.\n"));
+    ASSERT_LINE(&report, "hugetlb 2M", "require", "1024.0 of 1024.0 MiB");
+    assert_non_null(
+        strstr(text, " needs 512 pages, had 512: 510 free of 600, 3 of 8 beyond the pool\n"));
+    assert_non_null(strstr(text, " raised by 17 pages, to be taken away with the arena\n"));
+    /* Who did not wish for such pages does not read of them. */
+    report = rich();
+    print(&report, text, sizeof text);
+    assert_null(strstr(text, "hugetlb"));
+}
+
+static void the_sizes_of_pages_are_named_and_what_is_not_seen_too(void **state)
+{
+    struct warmup_report report = rich();
+    char text[4096];
+    (void)state;
+    report.sizes[0] = (struct warmup_size){2 * MIB, 64 * MIB};
+    report.sizes[1] = (struct warmup_size){65536, 191 * MIB};
+    report.sizes[2] = (struct warmup_size){4096, MIB};
+    report.sizes_count = 3;
+    report.sizes_error = -EPERM;
+    report.transparent_sizes = 2 * MIB + 65536;
+    ASSERT_LINE(&report, "page sizes", "64.0 MiB by 2 MiB, 191.0 MiB by 64 KiB, 1.0 MiB by 4 KiB",
+                "; sizes between count as small: EPERM");
+    print(&report, text, sizeof text);
+    assert_non_null(strstr(text, " the kernel gives pages of 2 MiB, 64 KiB to who asks\n"));
+    report.transparent_sizes = 2 * MIB;
+    report.sizes_count = 0;
+    print(&report, text, sizeof text);
+    assert_null(strstr(text, "who asks"));
+    assert_null(strstr(text, "page sizes"));
+}
+
 static void what_is_off_says_off_and_no_number(void **state)
 {
     struct warmup_report report = rich();
@@ -268,6 +333,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_wish_shows_asked_against_got),
+        cmocka_unit_test(each_step_of_the_page_sizes_shows_what_its_pool_had),
+        cmocka_unit_test(the_sizes_of_pages_are_named_and_what_is_not_seen_too),
         cmocka_unit_test(what_is_off_says_off_and_no_number),
         cmocka_unit_test(each_remedy_is_printed_below_its_wish),
         cmocka_unit_test(the_first_line_says_what_and_how_it_went),
