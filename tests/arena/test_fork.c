@@ -78,10 +78,12 @@ static void a_fork_marks_an_inherited_arena_until_it_is_warmed_up_again(void **s
 static void the_exact_look_counts_the_pages_that_a_fork_has_shared(void **state)
 {
     struct warmup_report report = WARMUP_REPORT_INIT;
-    struct arena *arena = create_for_fork(WARMUP_FORK_INHERIT, false);
-    pid_t child = start_child();
+    struct arena *arena;
+    pid_t child;
     (void)state;
     need_exact_faults();
+    arena = create_for_fork(WARMUP_FORK_INHERIT, false);
+    child = start_child();
     assert_int_equal(arena_verify(arena, &exact, &report), -EFAULT);
     assert_drift(&report, &report.populate);
     assert_true(report.proof_faults >= SIZE_BYTES / PAGE);
@@ -138,11 +140,13 @@ static void repair_in_child(void *shared)
 
 static void a_child_repairs_what_it_has_inherited(void **state)
 {
-    struct found *found = shared_create(sizeof *found);
+    struct found *found;
     struct warmup_report report = WARMUP_REPORT_INIT;
-    struct arena *arena = create_for_fork(WARMUP_FORK_INHERIT, false);
+    struct arena *arena;
     (void)state;
     need_exact_faults();
+    found = shared_create(sizeof *found);
+    arena = create_for_fork(WARMUP_FORK_INHERIT, false);
     found->arena = arena;
     assert_int_equal(run_in_child(repair_in_child, found), 0);
     assert_int_equal(found->verified, -EFAULT);

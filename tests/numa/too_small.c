@@ -166,6 +166,7 @@ static void assert_outcome_of_require(const struct asked *asked)
     assert_int_equal(asked->report.bind.error, -ENOMEM);
     assert_int_equal(asked->report.limit, WARMUP_LIMIT_NODE);
     assert_true(asked->report.limit_needed_bytes > asked->report.limit_free_bytes);
+    assert_in_range(asked->report.limit_free_bytes, MIB, 96 * MIB); /* the node's own */
     assert_int_equal(asked->report.populate.granted_bytes, 0);
 }
 
