@@ -379,7 +379,8 @@ void zf_audit_plan(struct zf_audit_run *run)
             add_spread(&plan);
         add_group_memory(&plan);
     }
-    if (options->plan_lock)
+    /* Reserved pages count against no limit for locked memory. */
+    if (options->plan_lock && !plan.pooled)
         add_lock(&plan);
     add_addresses(&plan);
     add_commit(&plan);

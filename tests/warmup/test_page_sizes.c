@@ -54,8 +54,9 @@ static void give_pages_between(void)
     }
     choice = strchr(text, '[');
     need("pages of 64 KiB", choice != NULL, "this kernel has no pages between 4 KiB and 2 MiB");
-    (void)snprintf(setting_before, sizeof setting_before, "%.*s", (int)strcspn(choice + 1, "]"),
-                   choice + 1);
+    if (choice != NULL)
+        (void)snprintf(setting_before, sizeof setting_before, "%.*s", (int)strcspn(choice + 1, "]"),
+                       choice + 1);
     need("root", set("madvise"), "only root may switch page sizes on");
 }
 
