@@ -116,6 +116,7 @@ struct hot_description {
     struct hot_symbol frames[HOT_FRAMES_MAX];
     size_t evidence_count; /* what the cause was worked out from, a line each */
     char evidence[HOT_EVIDENCE_MAX][HOT_EVIDENCE_BYTES];
+    bool chain_broken; /* further callers are unknown: what the chain has there is no code */
 };
 #define HOT_DESCRIPTION_INIT                                                                       \
     {                                                                                              \

@@ -28,6 +28,33 @@ static void name(struct zf_os_symbols *symbols, uintptr_t address, bool is_retur
     out->object_offset = found.object_offset;
 }
 
+/* The system follows frame pointers, and where code has none, it follows whatever that register
+ * holds. What is no code has not called anything; an object tells, or the mapping. */
+static bool is_code(const struct hot_symbol *frame)
+{
+    struct zf_os_where where;
+    int rc;
+    if (frame->function[0] != '\0')
+        return true;
+    rc = zf_os_where(frame->address, &where);
+    return rc == -EOPNOTSUPP || (rc == 0 && where.executable);
+}
+
+static void name_callers(struct zf_os_symbols *symbols, const struct hot_violation *violation,
+                         struct hot_description *description)
+{
+    ZF_ASSERT(violation->frame_count <= HOT_FRAMES_MAX);
+    for (size_t i = 0; i < violation->frame_count; ++i) {
+        name(symbols, violation->frames[i], true, &description->frames[i]);
+        if (!is_code(&description->frames[i])) {
+            memset(&description->frames[i], 0, sizeof description->frames[i]);
+            description->chain_broken = true;
+            return;
+        }
+        description->frame_count = i + 1;
+    }
+}
+
 static void name_all(struct zf_os_symbols *symbols, const struct hot_violation *violation,
                      struct hot_description *description)
 {
@@ -35,10 +62,7 @@ static void name_all(struct zf_os_symbols *symbols, const struct hot_violation *
     if (description->place == HOT_PLACE_DATA || description->place == HOT_PLACE_CONSTANTS ||
         description->place == HOT_PLACE_LINKAGE)
         name(symbols, violation->address, false, &description->data);
-    description->frame_count = violation->frame_count;
-    ZF_ASSERT(violation->frame_count <= HOT_FRAMES_MAX);
-    for (size_t i = 0; i < violation->frame_count; ++i)
-        name(symbols, violation->frames[i], true, &description->frames[i]);
+    name_callers(symbols, violation, description);
 }
 
 static void copy_mapping(const struct zf_hot_evidence *evidence,

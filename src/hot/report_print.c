@@ -126,6 +126,9 @@ static void print_stack(const struct printing *printing)
         print_frame(printing->stream, 0, &description->instruction);
     for (size_t i = 0; i < description->frame_count; ++i)
         print_frame(printing->stream, i + 1, &description->frames[i]);
+    if (description->chain_broken && description->frame_count == 0)
+        fprintf(printing->stream, "        its callers are unknown: code without frame pointers "
+                                  "(-fno-omit-frame-pointer)\n");
 }
 
 static void print_why(const struct printing *printing)

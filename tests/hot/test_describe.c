@@ -313,6 +313,53 @@ static void stack_is_told_by_function_file_and_line(void **state)
     (void)munmap(pages, PAGES * PAGE);
 }
 
+/* What a function does to the register of the frame pointer that uses it for something else. */
+__attribute__((noinline)) static void write_without_frame_pointer(unsigned char *address)
+{
+#if defined(__x86_64__)
+    __asm__ volatile("lea -128(%%rsp), %%rsp\n\tpush %%rbp\n\tlea %1, %%rbp\n\tmovb $1, (%0)\n\t"
+                     "pop %%rbp\n\tlea 128(%%rsp), %%rsp"
+                     :
+                     : "r"(address), "m"(seen.begin)
+                     : "memory");
+#else
+    (void)address;
+    need("x86-64", false, "sets the frame pointer by hand");
+#endif
+}
+
+static void chain_ends_where_frame_pointers_do(void **state)
+{
+    unsigned char *pages = map_pages();
+    static struct hot_section reported =
+        HOT_SECTION("reported", .policy = HOT_CALLBACK, .hook = hot_report_add);
+    struct hot_report *report;
+    char text[16384] = "";
+    FILE *stream = fmemopen(text, sizeof text, "w");
+    (void)state;
+    assert_non_null(stream);
+    need_ring();
+    expect_in(pages, PAGE);
+    hot_section_begin(&section);
+    write_without_frame_pointer(pages);
+    (void)hot_section_end(&section);
+    assert_int_equal(seen.rc, 0);
+    assert_true(seen.violation.frame_count > 0); /* "callers" that lie in data */
+    assert_true(seen.description.chain_broken);
+    assert_int_equal(seen.description.frame_count, 0);
+
+    assert_int_equal(hot_report_create(&report, NULL), 0);
+    reported.hook_context = report;
+    hot_section_begin(&reported);
+    write_without_frame_pointer(pages + PAGE);
+    (void)hot_section_end(&reported);
+    assert_int_equal(hot_report_print(report, stream), 0);
+    (void)fclose(stream);
+    assert_non_null(strstr(text, "its callers are unknown: code without frame pointers"));
+    hot_report_destroy(report);
+    (void)munmap(pages, PAGES * PAGE);
+}
+
 static void describing_is_not_seen_by_the_section_around(void **state)
 {
     static struct hot_section around = HOT_SECTION("around");
@@ -380,6 +427,7 @@ int main(void)
         TEST(fault_that_was_only_counted_is_unknown),
         TEST(memory_that_is_gone_when_asked_is_unknown),
         TEST(stack_is_told_by_function_file_and_line),
+        TEST(chain_ends_where_frame_pointers_do),
         TEST(describing_is_not_seen_by_the_section_around),
         TEST(what_is_no_fault_is_described_by_its_kind),
         TEST(describe_refuses_bad_arguments_and_signal_handlers),
