@@ -18,6 +18,7 @@ COMPILER, INCLUDE, LIBRARY = sys.argv.pop(), sys.argv.pop(), sys.argv.pop()
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 DOCUMENTS = [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md")), *ROOT.glob("examples/*/*.md")]
 WARNINGS = "-Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror".split()
+READABLE = "-O1 -g -fno-omit-frame-pointer -fno-optimize-sibling-calls".split()
 
 # What a program may include that is not on this machine, as the names it uses.
 STAND_INS = {
@@ -84,10 +85,9 @@ class Samples(unittest.TestCase):
         """Compile as sample.c, so that the name is the same everywhere."""
         pathlib.Path(cls.folder.name, "sample.c").write_text(code, encoding="utf-8")
         libraries = ["-lcmocka"] if "<cmocka.h>" in code else []
-        readable = ["-g", "-fno-omit-frame-pointer", "-fno-optimize-sibling-calls"]
-        command = [COMPILER, "-std=gnu11", "-O1", *readable, *WARNINGS, "-I", INCLUDE, "-I."]
+        command = [COMPILER, "-std=gnu11", *READABLE, *WARNINGS, "-I", INCLUDE, "-I.", "sample.c"]
         done = subprocess.run(
-            [*command, "sample.c", "-o", "sample", LIBRARY, "-pthread", "-lnuma", "-ldl", *libraries],
+            [*command, "-o", "sample", LIBRARY, "-pthread", "-lnuma", "-ldl", *libraries],
             cwd=cls.folder.name,
             text=True,
             capture_output=True,
@@ -135,7 +135,7 @@ class Samples(unittest.TestCase):
         self.assertEqual(list(samples(text)), [("int main(void)\n", "0x1 a\n")])
         self.assertEqual(masked("0x1f, thread 12, 1.000000002 s"), "ADDRESS, thread N, TIME s")
         self.assertEqual(masked("1.000000002 to 1.000000003 s"), "TIME to TIME s")
-        self.assertEqual(masked("  #1 0x1 in main /a/sample.c:9\n"), "  #1 ADDRESS in main sample.c:9\n")
+        self.assertEqual(masked("#1 0x1 in f /a/sample.c:9"), "#1 ADDRESS in f sample.c:9")
         self.assertEqual(masked("  #2 0x1 in __libc_start_call_main x.h:5\n"), "")
         self.assertEqual(masked("  1 minor, 2 major\n  name off"), "  N minor, N major\n  name")
         self.assertEqual(masked("prove 1.25, lock 0.50 ms"), "prove TIME, lock TIME ms")
