@@ -14,7 +14,12 @@
 #include <numa.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
 
+#include <zerofault/arena.h>
+
+#include "support/child.h"
+#include "support/deny.h"
 #include "support/needs.h"
 #include "support/nodes.h"
 
@@ -113,6 +118,65 @@ static void what_does_not_exist_is_told_quietly(void **state)
     assert_int_equal(complaints, 0);
 }
 
+/* What a process finds in a sandbox like that of many containers. */
+struct sandboxed {
+    int denied;
+    int asked; /* result of asking the system */
+    int usable, with_cpus, node_of_cpu;
+    struct zf_node_set memory, cpus;
+    size_t cpus_count;
+    int created, warmed;
+    struct warmup_report report;
+    int complaints;
+};
+
+static void ask_in_sandbox(void *shared)
+{
+    struct sandboxed *found = shared;
+    struct zf_os_nodes nodes;
+    int16_t of_cpus[ZF_OS_CPUS_MAX];
+    struct arena *arena;
+    found->denied = deny_system_call(SYS_get_mempolicy);
+    found->denied |= deny_system_call(SYS_mbind);
+    found->denied |= deny_system_call(SYS_move_pages);
+    found->asked = zf_os_nodes(&nodes);
+    found->usable = zf_nodes_usable("", &found->memory);
+    found->with_cpus = zf_nodes_with_cpus("", &found->cpus);
+    found->node_of_cpu = zf_node_of_cpu("", zf_os_cpu());
+    found->cpus_count = zf_nodes_of_cpus("", of_cpus, ZF_OS_CPUS_MAX);
+    found->report = (struct warmup_report)WARMUP_REPORT_INIT;
+    found->created = arena_create(&arena, &ARENA_OPTIONS(.capacity_bytes = 1 << 20));
+    if (found->created == 0)
+        found->warmed = arena_warmup(arena, NULL, &found->report);
+    found->complaints = complaints;
+}
+
+static void a_sandbox_that_forbids_policies_still_shows_the_files(void **state)
+{
+    struct sandboxed *found = shared_create(sizeof *found);
+    struct zf_node_set memory, cpus;
+    (void)state;
+    need_nodes();
+    assert_int_equal(run_in_child(ask_in_sandbox, found), 0);
+    need("seccomp", found->denied == 0, "no filter of system calls");
+    assert_int_equal(found->asked, -EOPNOTSUPP);
+    assert_int_equal(found->usable, 0);
+    assert_int_equal(found->with_cpus, 0);
+    assert_int_equal(zf_nodes_usable("", &memory), 0);
+    assert_int_equal(zf_nodes_with_cpus("", &cpus), 0);
+    assert_memory_equal(&found->memory, &memory, sizeof memory);
+    assert_memory_equal(&found->cpus, &cpus, sizeof cpus);
+    assert_true(zf_node_set_holds(&cpus, found->node_of_cpu));
+    assert_true(found->cpus_count > 0);
+    /* An arena is warm all the same, and the report says what was not to be had. */
+    assert_int_equal(found->created, 0);
+    assert_int_equal(found->warmed, 0);
+    assert_int_equal(found->report.bind.error, -EPERM);
+    assert_non_null(found->report.bind.remedy);
+    assert_int_equal(found->complaints, 0);
+    shared_destroy(found, sizeof *found);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -120,6 +184,7 @@ int main(void)
         cmocka_unit_test(distances_are_told_where_the_numbers_have_no_gaps),
         cmocka_unit_test(every_cpu_that_may_run_this_is_on_a_node),
         cmocka_unit_test(what_does_not_exist_is_told_quietly),
+        cmocka_unit_test(a_sandbox_that_forbids_policies_still_shows_the_files),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
