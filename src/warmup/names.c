@@ -138,5 +138,7 @@ const char *zf_warmup_remedy_threads(int error)
         return "Raise RLIMIT_NPROC (ulimit -u, LimitNPROC=) or pids.max of the control group.";
     if (error == -EXDEV)
         return "Let the process run on CPUs of the arena's node: others clear its pages slower.";
+    if (error == -EOPNOTSUPP)
+        return "Linux 5.14 populates with several threads; before, one has to lock the pages.";
     return "Allow the process to create threads.";
 }

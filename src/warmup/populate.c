@@ -94,13 +94,17 @@ static void lock_ahead(struct zf_warmup_run *run)
     run->locked_ahead = zf_os_lock_ahead(region->base, region->size_bytes) == 0;
 }
 
-/* Each thread locks a chunk for a moment, and all of them have to fit the limit. */
-static size_t threads_for(const struct zf_warmup_run *run, enum warmup_method method)
+/* Locking a chunk parts the mapping for a moment. What two threads then fault in belongs to two
+ * mappings for good: the kernel joins them no more. So one thread locks, in rising order. */
+static size_t threads_for(struct zf_warmup_run *run, enum warmup_method method)
 {
-    size_t free_bytes;
-    if (method != WARMUP_METHOD_MLOCK || zf_os_lockable_bytes(&free_bytes) != 0)
+    struct warmup_report *report = run->report;
+    if (method != WARMUP_METHOD_MLOCK || run->threads == 1)
         return run->threads;
-    return zf_max(zf_min(run->threads, free_bytes / run->chunk_bytes), 1);
+    report->threads_got = 1;
+    if (report->threads_error == 0)
+        report->threads_error = -EOPNOTSUPP;
+    return 1;
 }
 
 static int populate_by(struct zf_warmup_run *run, enum warmup_method method, zf_warmup_step *step)

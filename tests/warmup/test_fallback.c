@@ -129,6 +129,27 @@ static void without_populate_mlock_does_it_and_lets_go(void **state)
     assert_warmed_by(WARMUP_METHOD_MLOCK, -EOPNOTSUPP);
 }
 
+/* Two threads that lock would leave it in pieces. */
+static void one_thread_locks_and_the_region_stays_in_one_piece(void **state)
+{
+    struct zf_region region = create(WARMUP_OFF);
+    struct zf_warmup_wishes wishes = wishes_of(WARMUP_OFF, WARMUP_PREFER);
+    struct warmup_options options = {
+        .struct_size = sizeof options, .chunk_bytes = MIB, .threads = 2};
+    struct warmup_report report;
+    (void)state;
+    kernel.populate_unknown = true;
+    assert_int_equal(zf_warmup_region(&region, &wishes, &options, &report), 0);
+    assert_int_equal(report.method, WARMUP_METHOD_MLOCK);
+    assert_int_equal(report.threads_asked, 2);
+    assert_int_equal(report.threads_got, 1);
+    assert_int_equal(report.threads_error, -EOPNOTSUPP);
+    assert_non_null(report.threads_remedy);
+    assert_int_equal(report.lock.granted_bytes, 4 * MIB);
+    assert_int_equal(mapping_bytes(region.base, "Size:"), 4 * MIB);
+    zf_region_destroy(&region);
+}
+
 static void a_populate_that_is_refused_is_replaced(void **state)
 {
     (void)state;
@@ -308,6 +329,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(without_populate_mlock_does_it_and_lets_go, give_back_the_kernel),
+        cmocka_unit_test_teardown(one_thread_locks_and_the_region_stays_in_one_piece,
+                                  give_back_the_kernel),
         cmocka_unit_test_teardown(a_populate_that_is_refused_is_replaced, give_back_the_kernel),
         cmocka_unit_test_teardown(a_populate_that_lies_is_found_out, give_back_the_kernel),
         cmocka_unit_test_teardown(without_both_the_pages_are_touched, give_back_the_kernel),
