@@ -37,6 +37,7 @@
 #include <string.h>
 
 #include <zerofault/hot.h>
+#include <zerofault/valgrind.h>
 
 /* ----------------------------------------------------------------------------------- the blocks */
 
@@ -196,31 +197,12 @@ static struct hot_section zerofault_test_sections[ZEROFAULT_TEST_LEVELS] ZEROFAU
 
 /* ---------------------------------------------------------------------------------------- guard */
 
-/* Instructions that do nothing on a processor, and that Valgrind takes for a question: the first
- * word of the request asks whether it is there. */
-static inline bool zerofault_test_is_valgrind(void)
-{
-#if defined(__x86_64__) && defined(__LP64__)
-    const uint64_t request[6] = {0x1001};
-    uint64_t answer = 0;
-    __asm__ volatile("rolq $3, %%rdi\n\trolq $13, %%rdi\n\t"
-                     "rolq $61, %%rdi\n\trolq $51, %%rdi\n\t"
-                     "xchgq %%rbx, %%rbx"
-                     : "+d"(answer)
-                     : "a"(request)
-                     : "cc", "memory");
-    return answer != 0;
-#else
-    return false;
-#endif
-}
-
 /* What makes every count meaningless here, or NULL. */
 static inline const char *zerofault_test_distortion(void)
 {
     if (ZEROFAULT_TEST_SANITIZED)
         return "sanitizers touch memory of their own";
-    return zerofault_test_is_valgrind() ? "Valgrind touches memory of its own" : NULL;
+    return zerofault_is_valgrind() ? "Valgrind touches memory of its own" : NULL;
 }
 
 /* Does the guard that a thread has see what the block needs? */

@@ -13,6 +13,7 @@
 #include <zerofault/probes.h>
 #include <zerofault/process.h>
 #include <zerofault/trace.h>
+#include <zerofault/valgrind.h>
 #include <zerofault/version.h>
 #include <zerofault/warmup.h>
 #include <zerofault/wish.h>

@@ -273,8 +273,7 @@ static void pages_whose_writes_are_tracked_are_found_by_the_exact_look(void **st
     arena_destroy(arena);
 }
 
-/* ------------------------------------------------------------------------------------- migration
- * */
+/* ------------------------------------------------------------------------------------ migration */
 
 static void moved_pages_are_found_and_brought_home(void **state)
 {

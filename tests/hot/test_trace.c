@@ -282,6 +282,7 @@ static void other_threads_are_traced_too(void **state)
 {
     pthread_t thread;
     (void)state;
+    need_exact_faults();
     assert_int_equal(hot_trace(&to_first), 0);
     assert_int_equal(pthread_create(&thread, NULL, enter_once, &outer), 0);
     assert_int_equal(pthread_join(thread, NULL), 0);

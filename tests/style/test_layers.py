@@ -16,6 +16,7 @@ PARTS = ("base", "os", "machine", "region", "warmup", "arena", "hot", "profile",
 PUBLIC = {
     "attributes.h": "base",
     "version.h": "base",
+    "valgrind.h": "base",
     "probes.h": "base",
     "histogram.h": "base",
     "machine.h": "machine",
