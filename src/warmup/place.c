@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/arith.h"
+#include "machine/hugetlb.h"
 #include "machine/nodes.h"
 #include "warmup/run.h"
 
@@ -263,7 +264,13 @@ static int report_misplaced(struct zf_warmup_run *run)
     if (report->bind.error != 0)
         return required ? report->bind.error : 0;
     report->bind.error = -ENOMEM;
-    if (report->limit == WARMUP_LIMIT_NONE || required) {
+    if (run->region->pool_page_bytes != 0) {
+        struct zf_hugetlb_pool pool;
+        (void)zf_hugetlb_pool(run->root, node, run->region->pool_page_bytes, &pool);
+        report->limit = WARMUP_LIMIT_POOL;
+        report->limit_needed_bytes = report->misplaced_bytes;
+        report->limit_free_bytes = pool.free * run->region->pool_page_bytes;
+    } else if (report->limit == WARMUP_LIMIT_NONE || required) {
         report->limit = WARMUP_LIMIT_NODE;
         report->limit_needed_bytes = node < 0 ? report->misplaced_bytes : run->region->size_bytes;
         report->limit_free_bytes =

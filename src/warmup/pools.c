@@ -317,6 +317,8 @@ int zf_warmup_try_pools(struct zf_warmup_run *run)
             tell_served(run, pool);
             return 0;
         }
+        /* What was done was done apart, and is given back. */
+        run->report->done_bytes = 0;
         if (rc == -ECANCELED)
             return run->report->populate.error = rc;
         hugetlb->item.error = rc;

@@ -517,6 +517,9 @@ static void a_warmup_that_is_stopped_takes_no_page(void **state)
                      &WARMUP_OPTIONS(.progress = stop, .context = &calls, .chunk_bytes = PAGE_2M),
                      &report),
         -ECANCELED);
+    assert_int_equal(report.last_phase, WARMUP_POPULATE);
+    assert_int_equal(report.done_bytes, 0);
+    assert_int_equal(report.populate.granted_bytes, PAGE);
     assert_int_equal(free_2m(), PAGES);
     assert_int_equal(*byte, 3);
     assert_int_equal(arena_warmup(arena, NULL, &report), 0);

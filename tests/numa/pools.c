@@ -281,6 +281,25 @@ static void reserved_pages_are_moved_to_another_node(void **state)
     arena_destroy(arena);
 }
 
+static void a_page_of_1_gib_stays_where_no_other_node_has_one(void **state)
+{
+    struct warmup_report report;
+    struct arena *arena =
+        warm_arena(&ARENA_OPTIONS(.capacity_bytes = 1, .hugetlb_1g = ARENA_REQUIRE,
+                                  .node = ARENA_NODE(NODE_LARGE)),
+                   &report);
+    (void)state;
+    report = (struct warmup_report)WARMUP_REPORT_INIT;
+    assert_int_equal(arena_move(arena, NODE_MEMORY_ONLY, &report), -ENOMEM);
+    assert_int_equal(report.limit, WARMUP_LIMIT_POOL);
+    assert_int_equal(report.limit_needed_bytes, GIB);
+    assert_int_equal(report.limit_free_bytes, 0);
+    assert_int_equal(arena_verify(arena, NULL, &report), 0);
+    assert_warm_on(arena, &report, NODE_LARGE, GIB);
+    arena_destroy(arena);
+    assert_pools_are_whole();
+}
+
 /* No node of the two has a pool, so the pages take their places along. */
 static void pages_that_were_added_are_taken_away_where_they_are_by_then(void **state)
 {
@@ -368,6 +387,7 @@ int test_pools(void)
         cmocka_unit_test(a_node_that_is_too_small_to_raise_its_pool_is_left_as_it_was),
         cmocka_unit_test(a_limit_of_the_control_group_is_seen_before_the_first_page),
         cmocka_unit_test(reserved_pages_are_moved_to_another_node),
+        cmocka_unit_test(a_page_of_1_gib_stays_where_no_other_node_has_one),
         cmocka_unit_test(pages_that_were_added_are_taken_away_where_they_are_by_then),
     };
     return cmocka_run_group_tests_name("pools", tests, NULL, NULL);
