@@ -26,7 +26,7 @@
 
 #define SIZE_BYTES ((size_t)256 << 20)
 #define SIZE_BYTES_SMOKE ((size_t)32 << 20)
-#define ROUNDS 25
+#define ROUNDS 21
 #define ROUNDS_SMOKE 2
 #define CASES_MAX 64
 #define PAGE_BYTES 4096.0
@@ -50,6 +50,7 @@ struct warm_case {
     size_t threads;
     const char *left_out;
     double samples[ROUNDS];     /* ns, of each round */
+    double cpu[ROUNDS];         /* CPU time of all threads */
     double differences[ROUNDS]; /* the same, less what the program takes without */
     double proofs[ROUNDS];      /* the proof's part of the rest, of an arena */
     uint64_t faults;            /* in the last round */
@@ -133,14 +134,16 @@ static int run_arena(struct warm_case *one, size_t size_bytes, size_t round,
                       .lock = one->kind == KIND_ARENA ? WARMUP_OFF : WARMUP_REQUIRE);
     struct arena *arena;
     uint64_t start, faults;
-    double proof_ns;
+    double proof_ns, cpu_ns;
     int rc = arena_create(&arena, &options);
     if (rc != 0)
         return -rc;
     faults = prefault_process_faults();
+    cpu_ns = prefault_process_cpu_ns();
     start = bench_monotonic_ns();
     rc = arena_warmup(arena, &WARMUP_OPTIONS(.threads = one->threads), &report);
     cost->spent_ns = (double)(bench_monotonic_ns() - start);
+    cost->cpu_ns = prefault_process_cpu_ns() - cpu_ns;
     cost->faults = prefault_process_faults() - faults;
     proof_ns = (double)report.spent_ns[WARMUP_PROVE];
     one->proofs[round] = proof_ns / (cost->spent_ns - proof_ns);
@@ -205,6 +208,7 @@ static int run_round(struct table *table, size_t round)
             continue;
         }
         one->samples[round] = cost.spent_ns;
+        one->cpu[round] = cost.cpu_ns;
         one->differences[round] =
             cost.spent_ns - (has_untouched(one) ? one[-1].samples[round] : 0.0);
         one->faults = cost.faults;
@@ -271,6 +275,21 @@ static double best_speed(const struct warm_case *one, const struct warm_case *re
     return quantile(reference->samples, rounds, 0.0) / quantile(one->samples, rounds, 0.0);
 }
 
+/* The same by the CPU time of the median round: what it would be if nobody else ran. */
+static double cpu_speed(const struct warm_case *one, const struct warm_case *reference,
+                        size_t rounds)
+{
+    return quantile(reference->cpu, rounds, 0.5) / (double)reference->threads /
+           (quantile(one->cpu, rounds, 0.5) / (double)one->threads);
+}
+
+static void print_cpu_speed(const struct bench *bench, const struct warm_case *one,
+                            const struct warm_case *reference, size_t rounds)
+{
+    if (!bench->json && !bench->smoke)
+        printf("       (by CPU time: %.2f x)\n", cpu_speed(one, reference, rounds));
+}
+
 static void print_case(const struct bench *bench, const struct table *table,
                        const struct warm_case *one, bool heading)
 {
@@ -284,6 +303,7 @@ static void print_case(const struct bench *bench, const struct table *table,
         {"p99", quantile(one->samples, table->rounds, 0.99) / pages, "ns"},
         {"p99.9", quantile(one->samples, table->rounds, 0.999) / pages, "ns"},
         {"max", quantile(one->samples, table->rounds, 1.0) / pages, "ns"},
+        {"cpu", quantile(one->cpu, table->rounds, 0.5) / pages, "ns"},
         {"ratio", untouched ? NAN : speed(one, best, table->rounds), "x"},
         {"proof", arena ? quantile(one->proofs, table->rounds, 0.5) : NAN, "x"},
         {"faults", (double)one->faults, "faults"},
@@ -308,6 +328,7 @@ static void print_reaches(const struct bench *bench, struct table *table, enum p
                            strchr(best->name, ',') + 2);
             bench_print_reach(bench, what, best_speed(one, best, table->rounds), BENCH_AT_LEAST,
                               0.95, "x");
+            print_cpu_speed(bench, one, best, table->rounds);
             (void)snprintf(what, sizeof what, "proof of %s, of the rest", one->name);
             bench_print_reach(bench, what, quantile(one->proofs, table->rounds, 0.5), BENCH_AT_MOST,
                               0.10, "x");
@@ -317,11 +338,13 @@ static void print_reaches(const struct bench *bench, struct table *table, enum p
     (void)snprintf(what, sizeof what, "%s, two threads by one", pages_names[pages]);
     bench_print_reach(bench, what, best_speed(together, single, table->rounds), BENCH_AT_LEAST, 1.7,
                       "x");
+    print_cpu_speed(bench, together, single, table->rounds);
     quick_raw = best_raw(table, pages, table->threads);
     if (quick_raw != NULL && slow_raw != NULL && !bench->json && !bench->smoke)
-        printf("       (%s with two threads by %s with one: %.2f x)\n",
+        printf("       (%s with two threads by %s with one: %.2f x; by CPU time: %.2f x)\n",
                strchr(quick_raw->name, ',') + 2, strchr(slow_raw->name, ',') + 2,
-               best_speed(quick_raw, slow_raw, table->rounds));
+               best_speed(quick_raw, slow_raw, table->rounds),
+               cpu_speed(quick_raw, slow_raw, table->rounds));
 }
 
 /* ----------------------------------------------------------------------------------------- main */

@@ -54,6 +54,8 @@ static int run(char *const arguments[], struct prefault_cost *cost)
         error = wait_for(child, &usage);
     cost->spent_ns = (double)(bench_monotonic_ns() - start);
     cost->faults = (uint64_t)usage.ru_minflt + (uint64_t)usage.ru_majflt;
+    cost->cpu_ns = (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1e9 +
+                   (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) * 1e3;
     cost->left = 0;
     return error;
 }
@@ -128,10 +130,12 @@ static void initialise_eal(size_t size_bytes, int out)
     memcpy(&init, &symbol, sizeof init);
     (void)snprintf(mebibytes, sizeof mebibytes, "%zu", size_bytes >> 20);
     cost.faults = prefault_process_faults();
+    cost.cpu_ns = prefault_process_cpu_ns();
     start = bench_monotonic_ns();
     if (init((int)(sizeof arguments / sizeof arguments[0]) - 1, arguments) < 0)
         _exit(1);
     cost.spent_ns = (double)(bench_monotonic_ns() - start);
+    cost.cpu_ns = prefault_process_cpu_ns() - cost.cpu_ns;
     cost.faults = prefault_process_faults() - cost.faults;
     _exit(write(out, &cost, sizeof cost) == (ssize_t)sizeof cost ? 0 : 1);
 }

@@ -15,6 +15,7 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "clock.h"
@@ -42,6 +43,13 @@ uint64_t prefault_process_faults(void)
     struct rusage usage = {0};
     (void)getrusage(RUSAGE_SELF, &usage);
     return (uint64_t)usage.ru_minflt + (uint64_t)usage.ru_majflt;
+}
+
+double prefault_process_cpu_ns(void)
+{
+    struct timespec spent = {0};
+    (void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &spent);
+    return (double)spent.tv_sec * 1e9 + (double)spent.tv_nsec;
 }
 
 static void touch(unsigned char *base, size_t size_bytes, size_t stride_bytes)
@@ -127,6 +135,7 @@ int prefault_run(enum prefault_way way, enum prefault_pages pages, size_t size_b
     struct range range = {.size_bytes = size_bytes, .way = way, .pages = pages};
     size_t total_bytes = size_bytes + PREFAULT_HUGE_BYTES;
     uint64_t start, faults;
+    double cpu_ns;
     unsigned char *all;
     int protection = way == PREFAULT_MAP_POPULATE ? PROT_NONE : PROT_READ | PROT_WRITE;
     int error;
@@ -141,9 +150,11 @@ int prefault_run(enum prefault_way way, enum prefault_pages pages, size_t size_b
         (void)madvise(range.base, size_bytes,
                       pages == PREFAULT_SMALL ? MADV_NOHUGEPAGE : MADV_HUGEPAGE);
     faults = prefault_process_faults();
+    cpu_ns = prefault_process_cpu_ns();
     start = bench_monotonic_ns();
     error = run_threads(&range, threads);
     cost->spent_ns = (double)(bench_monotonic_ns() - start);
+    cost->cpu_ns = prefault_process_cpu_ns() - cpu_ns;
     cost->faults = prefault_process_faults() - faults;
     cost->left = error == 0 ? prefault_left(range.base, size_bytes) : 0;
     if (total_bytes == size_bytes)

@@ -25,12 +25,16 @@ enum prefault_way {
 /* What one run took. */
 struct prefault_cost {
     double spent_ns;
+    double cpu_ns;   /* of all threads */
     uint64_t faults; /* of all threads, minor and major */
     uint64_t left;   /* that a write to each page still took afterwards */
 };
 
 /* Faults of the whole process until now, minor and major. */
 uint64_t prefault_process_faults(void);
+
+/* CPU time of all threads of the process until now. */
+double prefault_process_cpu_ns(void);
 
 /* Faults that a write to each small page of a range takes. */
 uint64_t prefault_left(void *base, size_t size_bytes);

@@ -32,16 +32,18 @@ void zf_warmup_choose_threads(struct zf_warmup_run *run)
     struct warmup_report *report = run->report;
     size_t size_bytes = run->region->size_bytes;
     size_t threads = run->options->threads;
-    int error = choose_cpus(run);
-    if (threads == 0) {
-        threads = zf_min(zf_cpu_set_count(&run->cpus), THREADS_BY_TOPOLOGY_MAX);
-        threads = zf_min(threads, size_bytes / THREAD_BYTES_MIN);
-    }
+    int error = 0;
+    if (threads == 0)
+        threads = zf_min(size_bytes / THREAD_BYTES_MIN, THREADS_BY_TOPOLOGY_MAX);
     threads = zf_min(threads, (size_bytes - 1) / run->chunk_bytes + 1);
+    /* Where the calling thread runs is its own business. */
+    if (threads > 1)
+        error = choose_cpus(run);
+    if (threads > 1 && run->options->threads == 0)
+        threads = zf_min(threads, zf_cpu_set_count(&run->cpus));
     run->threads = zf_max(threads, 1);
     report->threads_asked = run->threads;
     report->threads_got = run->threads;
-    /* Where the calling thread runs is its own business. */
     if (run->threads > 1)
         report->threads_error = error;
     ZF_ASSERT(run->threads <= WARMUP_THREADS_MAX);
