@@ -230,6 +230,7 @@ static int warm_page(struct arena_control *control, const struct warmup_options 
     struct zf_warmup_wishes wishes = zf_arena_page_wishes(&control->wishes);
     struct warmup_options quiet = *options;
     struct warmup_report report;
+    wishes.beside = true;
     quiet.progress = NULL;
     quiet.cancel = NULL;
     return zf_warmup_region(&control->control_region, &wishes, &quiet, &report);

@@ -106,6 +106,8 @@ int zf_warmup_preflight(struct zf_warmup_run *run)
     run->report->bind.error = run->region->bind_error;
     run->report->home_node = zf_placement_node(&run->region->placement);
     rc = check_settled(run);
+    if (run->wishes->beside)
+        return rc;
     if (rc == 0)
         rc = check_mappings(run);
     if (rc == 0)

@@ -52,15 +52,15 @@ static int check_present(struct zf_warmup_run *run)
     return run->residency.present_bytes == run->region->size_bytes ? 0 : -EFAULT;
 }
 
-/* How much to populate: a populate that does nothing faults nothing, so where presence cannot be
- * told, only a touch can. */
+/* How much to populate, by what was asked a moment ago: a populate that does nothing faults nothing,
+ * so where presence cannot be told, only a touch can. */
 static size_t choose_populated(struct zf_warmup_run *run)
 {
     size_t huge_bytes = zf_region_huge_part_bytes(run->region);
     /* Before Linux 6.12 populating reserved pages counts no fault. */
     if (run->region->pool_page_bytes != 0)
         return zf_warmup_pool_may_be_touched(run) ? 0 : run->region->size_bytes;
-    if (run->populate_fails || zf_warmup_residency(run) != 0)
+    if (run->populate_fails || run->residency_error != 0)
         return 0;
     if (run->residency.present_bytes < run->region->size_bytes)
         return run->region->size_bytes;

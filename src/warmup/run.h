@@ -15,6 +15,7 @@ struct zf_warmup_run {
     const struct warmup_options *options;
     struct warmup_report *report;
     struct zf_os_residency residency; /* last known */
+    int residency_error;              /* of the last question: 0 or -errno */
     bool populate_fails;              /* here, so that a proof has to touch */
     size_t populated_probe_bytes;     /* that a proof populates; what is behind, it touches */
     bool locked_ahead;                /* pages were locked as they came */

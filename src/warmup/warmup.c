@@ -26,6 +26,7 @@ int zf_warmup_residency(struct zf_warmup_run *run)
     ZF_ASSERT(rc != 0 || residency.huge_bytes <= residency.present_bytes);
     if (rc == 0)
         run->residency = residency;
+    run->residency_error = rc;
     return rc;
 }
 
@@ -119,8 +120,11 @@ static void end_report(struct zf_warmup_run *run)
 {
     struct warmup_report *report = run->report;
     size_t locked_bytes;
+    /* A proof has just asked. */
+    if (report->result != 0)
+        (void)zf_warmup_residency(run);
     /* Pages that were proven not to fault are there, also where the system cannot tell. */
-    if (zf_warmup_residency(run) != 0 && report->proven)
+    if (run->residency_error != 0 && report->proven)
         run->residency.present_bytes = report->size_bytes;
     report->populate.granted_bytes = run->residency.present_bytes;
     /* A warmup that came to its end has just counted. */
