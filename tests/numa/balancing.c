@@ -58,7 +58,7 @@ static int stop(void **state)
 struct work {
     void *plain;
     void *arena;
-    int node; /* where both are at first */
+    struct arena_options options; /* of the arena */
     uint64_t plain_faults;
     uint64_t arena_faults;
     uint64_t rounds;
@@ -120,13 +120,11 @@ static void *work_and_move(void *context)
 static void work_in_two_threads(void *shared)
 {
     struct work *work = shared;
-    struct arena_options options =
-        ARENA_OPTIONS(.capacity_bytes = BYTES, .node = ARENA_NODE(work->node));
     struct arena *arena;
     pthread_t thread;
     pin_to_cpu(CPU_OF_MIDDLE);
     work->plain = plain_create(BYTES);
-    if (mlock(work->plain, BYTES) != 0 || arena_create(&arena, &options) != 0)
+    if (mlock(work->plain, BYTES) != 0 || arena_create(&arena, &work->options) != 0)
         return;
     work->warmed = arena_warmup(arena, NULL, NULL) == 0;
     work->arena = (void *)arena->begin;
@@ -137,36 +135,56 @@ static void work_in_two_threads(void *shared)
     work->placement = placement_of(work->arena, BYTES);
 }
 
-static void assert_only_plain_memory_is_hinted_at(int node)
+/* Returns where the arena's pages are at the end. */
+static struct placement assert_only_plain_memory_is_hinted_at(const struct arena_options *options)
 {
     struct work *work = shared_create(sizeof *work);
-    work->node = node;
+    struct placement placement;
+    work->options = *options;
     assert_int_equal(run_in_child(work_in_two_threads, work), 0);
     assert_true(work->warmed);
     assert_int_equal(work->guarded_threads, 2);
     assert_true(work->plain_faults >= BYTES / PAGE);
     assert_int_equal(work->arena_faults, 0);
-    assert_int_equal(work->placement.on_node[node], BYTES / PAGE);
+    placement = work->placement;
     shared_destroy(work, sizeof *work);
+    return placement;
 }
 
-static void moving_threads_take_no_hint_fault_on_an_arena(void **state)
+/* The default: local to the thread that warms it up. */
+static void moving_threads_take_no_hint_fault_on_a_local_arena(void **state)
 {
+    struct placement placement =
+        assert_only_plain_memory_is_hinted_at(&ARENA_OPTIONS(.capacity_bytes = BYTES));
     (void)state;
-    assert_only_plain_memory_is_hinted_at(NODE_MIDDLE);
+    assert_int_equal(placement.on_node[NODE_MIDDLE], BYTES / PAGE);
 }
 
-static void memory_only_nodes_are_not_balanced_either(void **state)
+static void nor_on_one_that_is_on_a_node_of_memory_alone(void **state)
 {
+    struct placement placement = assert_only_plain_memory_is_hinted_at(
+        &ARENA_OPTIONS(.capacity_bytes = BYTES, .node = ARENA_NODE(NODE_MEMORY_ONLY)));
     (void)state;
-    assert_only_plain_memory_is_hinted_at(NODE_MEMORY_ONLY);
+    assert_int_equal(placement.on_node[NODE_MEMORY_ONLY], BYTES / PAGE);
+}
+
+static void nor_on_one_that_is_spread_over_nodes(void **state)
+{
+    static const unsigned nodes[] = {NODE_LARGE, NODE_MIDDLE};
+    struct placement placement = assert_only_plain_memory_is_hinted_at(
+        &ARENA_OPTIONS(.capacity_bytes = BYTES, .placement = ARENA_INTERLEAVE, .nodes = nodes,
+                       .nodes_count = 2));
+    (void)state;
+    assert_int_equal(placement.on_node[NODE_LARGE], BYTES / PAGE / 2);
+    assert_int_equal(placement.on_node[NODE_MIDDLE], BYTES / PAGE / 2);
 }
 
 int test_balancing(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(moving_threads_take_no_hint_fault_on_an_arena),
-        cmocka_unit_test(memory_only_nodes_are_not_balanced_either),
+        cmocka_unit_test(moving_threads_take_no_hint_fault_on_a_local_arena),
+        cmocka_unit_test(nor_on_one_that_is_on_a_node_of_memory_alone),
+        cmocka_unit_test(nor_on_one_that_is_spread_over_nodes),
     };
     return cmocka_run_group_tests_name("balancing", tests, quicken, stop);
 }
