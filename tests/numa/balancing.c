@@ -17,6 +17,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <sys/mman.h>
+#include <sys/param.h>
 #include <time.h>
 
 #include "numa/numa.h"
@@ -25,6 +26,7 @@
 
 #define BYTES (8 * MIB)
 #define SECONDS_MAX 60
+#define DESCRIBED_MAX 20
 
 /* Where the walk's pace is set: debugfs since 5.13, sysctl before. */
 static bool set_pace(const char *name, const char *milliseconds)
@@ -61,6 +63,8 @@ struct work {
     struct arena_options options; /* of the arena */
     uint64_t plain_faults;
     uint64_t arena_faults;
+    uint64_t described; /* faults of the plain memory, some of them */
+    uint64_t hints;     /* of those, named as such */
     uint64_t rounds;
     int guarded_threads;
     struct placement placement; /* of the arena, at the end */
@@ -85,24 +89,42 @@ static void note_fault(const struct hot_violation *violation, void *context)
         __atomic_fetch_add(&work->arena_faults, 1, __ATOMIC_RELAXED);
 }
 
-/* Both memories in turn, by a thread whose faults are known by their addresses. */
-static void write_both(struct hot_section *section, struct work *work)
+/* Told of each fault on the plain memory. Describing takes a while, so a few have to do. */
+static void name_fault(const struct hot_violation *violation, void *context)
 {
-    hot_section_begin(section);
+    struct work *work = context;
+    uintptr_t start = (uintptr_t)work->plain;
+    struct hot_description description = HOT_DESCRIPTION_INIT;
+    if (violation->address < start || violation->address >= start + BYTES ||
+        __atomic_fetch_add(&work->described, 1, __ATOMIC_RELAXED) >= DESCRIBED_MAX ||
+        hot_violation_describe(violation, &description) != 0)
+        return;
+    __atomic_fetch_add(&work->hints, description.cause == HOT_CAUSE_NUMA_HINT, __ATOMIC_RELAXED);
+}
+
+/* Both memories in turn, by a thread whose faults are known by their addresses. */
+static void write_both(struct hot_section *arena, struct hot_section *plain, struct work *work)
+{
+    uint64_t faults;
+    hot_section_begin(arena);
     (void)faults_of_writing(work->arena, BYTES);
-    (void)hot_section_end(section);
-    __atomic_fetch_add(&work->plain_faults, faults_of_writing(work->plain, BYTES),
-                       __ATOMIC_RELAXED);
+    (void)hot_section_end(arena);
+    hot_section_begin(plain);
+    faults = faults_of_writing(work->plain, BYTES);
+    (void)hot_section_end(plain);
+    __atomic_fetch_add(&work->plain_faults, faults, __ATOMIC_RELAXED);
 }
 
 static void *work_and_move(void *context)
 {
     static const int cpus[] = {CPU_OF_LARGE, CPU_OF_MIDDLE, CPU_OF_MEMORYLESS};
-    static struct hot_section section = HOT_SECTION("arena", .policy = HOT_CALLBACK);
+    static struct hot_section arena = HOT_SECTION("arena", .policy = HOT_CALLBACK);
+    static struct hot_section plain = HOT_SECTION("plain", .policy = HOT_CALLBACK);
     struct work *work = context;
     double deadline = seconds_now() + SECONDS_MAX;
-    section.hook = note_fault;
-    section.hook_context = work;
+    arena.hook = note_fault;
+    plain.hook = name_fault;
+    arena.hook_context = plain.hook_context = work;
     if (hot_thread_attach(&HOT_THREAD_OPTIONS(.source = HOT_SOURCE_RING), NULL) != 0)
         return NULL;
     __atomic_fetch_add(&work->guarded_threads, 1, __ATOMIC_RELAXED);
@@ -110,7 +132,7 @@ static void *work_and_move(void *context)
            seconds_now() < deadline) {
         uint64_t round = __atomic_fetch_add(&work->rounds, 1, __ATOMIC_RELAXED);
         pin_to_cpu(cpus[round % (sizeof cpus / sizeof cpus[0])]);
-        write_both(&section, work);
+        write_both(&arena, &plain, work);
     }
     hot_thread_detach();
     return NULL;
@@ -146,6 +168,8 @@ static struct placement assert_only_plain_memory_is_hinted_at(const struct arena
     assert_int_equal(work->guarded_threads, 2);
     assert_true(work->plain_faults >= BYTES / PAGE);
     assert_int_equal(work->arena_faults, 0);
+    assert_true(work->described > 0);
+    assert_int_equal(work->hints, MIN(work->described, DESCRIBED_MAX));
     placement = work->placement;
     shared_destroy(work, sizeof *work);
     return placement;

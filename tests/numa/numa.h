@@ -50,6 +50,7 @@ int test_balancing(void);
 int test_fork(void);
 int test_drift(void);
 int test_pools(void);
+int test_causes(void);
 
 /* -------------------------------------------------------------------------------------- machine */
 
