@@ -24,9 +24,9 @@
 
 #define IDEA "How fast memory becomes warm, by an arena's warmup and by the kernel's own ways."
 
-#define SIZE_BYTES ((size_t)256 << 20)
+#define SIZE_BYTES ((size_t)1 << 30)
 #define SIZE_BYTES_SMOKE ((size_t)32 << 20)
-#define ROUNDS 21
+#define ROUNDS 11
 #define ROUNDS_SMOKE 2
 #define CASES_MAX 64
 #define PAGE_BYTES 4096.0

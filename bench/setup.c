@@ -21,7 +21,7 @@
 
 #define CALIBRATE_NS UINT64_C(50000000)
 #define CALIBRATE_SMOKE_NS UINT64_C(2000000)
-#define MACHINE_BYTES ((size_t)256 << 20)
+#define MACHINE_BYTES ((size_t)1280 << 20) /* more than any bench takes */
 #define MACHINE_SMOKE_BYTES ((size_t)8 << 20)
 
 /* ThreadSanitizer writes a trace of all calls to ever new pages: a warm case cannot be without

@@ -52,8 +52,8 @@ static int check_present(struct zf_warmup_run *run)
     return run->residency.present_bytes == run->region->size_bytes ? 0 : -EFAULT;
 }
 
-/* How much to populate, by what was asked a moment ago: a populate that does nothing faults nothing,
- * so where presence cannot be told, only a touch can. */
+/* How much to populate, by what was asked a moment ago: a populate that does nothing faults
+ * nothing, so where presence cannot be told, only a touch can. */
 static size_t choose_populated(struct zf_warmup_run *run)
 {
     size_t huge_bytes = zf_region_huge_part_bytes(run->region);

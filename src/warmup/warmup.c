@@ -16,6 +16,8 @@
 #include "base/arith.h"
 #include "warmup/run.h"
 
+/* The largest with which others wait for the address space no longer than with the smallest:
+ * measured in docs/warmup.md. */
 #define CHUNK_BYTES_DEFAULT ((size_t)4 << 20)
 
 int zf_warmup_residency(struct zf_warmup_run *run)
