@@ -107,9 +107,11 @@ struct zf_os_residency {
  * present; other errors as the system gives them. */
 int zf_os_residency(const void *base, size_t size_bytes, struct zf_os_residency *residency);
 
-/* Count the bytes that are present and locked by the system's own accounting. Slower than
- * zf_os_residency. -EOPNOTSUPP the system cannot tell. */
-int zf_os_locked_bytes(const void *base, size_t size_bytes, size_t *locked_bytes);
+/* Count the bytes that are present and locked by the system's own accounting. `known` is what
+ * zf_os_residency has just told of the range, which spares asking again, or NULL. -EOPNOTSUPP the
+ * system cannot tell. */
+int zf_os_locked_bytes(const void *base, size_t size_bytes, const struct zf_os_residency *known,
+                       size_t *locked_bytes);
 
 /* Bytes of a range by the size of the pages that map them: bytes[n] by pages of 2^n bytes. */
 #define ZF_OS_PAGE_SHIFTS 40
@@ -118,10 +120,11 @@ struct zf_os_page_sizes {
     int between_error; /* 0: sizes between a small and a huge page were looked for; or why not */
 };
 
-/* Fill it in. `between` asks for the sizes in between too, which is slow and needs privileges;
- * without them, such pages count as small ones. -EOPNOTSUPP the system cannot tell. */
-int zf_os_page_sizes(const void *base, size_t size_bytes, bool between,
-                     struct zf_os_page_sizes *sizes);
+/* Fill it in, by what zf_os_residency has just told of the range. `between` asks for the sizes in
+ * between too, which is slow and needs privileges; without them, such pages count as small ones.
+ * -EOPNOTSUPP the system cannot tell. */
+int zf_os_page_sizes(const void *base, size_t size_bytes, const struct zf_os_residency *known,
+                     bool between, struct zf_os_page_sizes *sizes);
 
 /* ---------------------------------------------------------------------------------------- nodes */
 

@@ -178,6 +178,11 @@ static int walk(struct zf_warmup_run *run,
     return 0;
 }
 
+static bool has_one_node(const struct zf_warmup_run *run)
+{
+    return !run->nodes_known || run->only_node >= 0;
+}
+
 int zf_warmup_count_nodes(struct zf_warmup_run *run)
 {
     struct warmup_report *report = run->report;
@@ -185,8 +190,7 @@ int zf_warmup_count_nodes(struct zf_warmup_run *run)
     report->misplaced_bytes = 0;
     run->in_place_bytes = 0;
     memset(report->nodes, 0, sizeof report->nodes);
-    (void)zf_warmup_residency(run);
-    if (!run->nodes_known || run->only_node >= 0) {
+    if (has_one_node(run)) {
         run->in_place_bytes = run->residency.present_bytes;
         if (run->only_node >= 0 && run->in_place_bytes != 0)
             add_to_node(report, run->only_node, run->in_place_bytes);
@@ -281,16 +285,25 @@ static int report_misplaced(struct zf_warmup_run *run)
     return required ? -ENOMEM : 0;
 }
 
+/* Where there is one node, populating has just asked for what is there. */
+static int recount_nodes(struct zf_warmup_run *run)
+{
+    bool asked = run->region->pool_page_bytes == 0 && has_one_node(run);
+    if (!asked)
+        (void)zf_warmup_residency(run);
+    return zf_warmup_count_nodes(run);
+}
+
 int zf_warmup_place(struct zf_warmup_run *run)
 {
     struct warmup_report *report = run->report;
     bool wished = run->wishes->bind != WARMUP_OFF && run->region->bind_error == 0;
     int rc;
     run->may_touch = true;
-    rc = zf_warmup_count_nodes(run);
+    rc = recount_nodes(run);
     if (rc == 0 && wished && report->misplaced_bytes != 0) {
         (void)walk(run, move_some);
-        rc = zf_warmup_count_nodes(run);
+        rc = recount_nodes(run);
     }
     run->may_touch = false;
     if (!wished)

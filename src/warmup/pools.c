@@ -72,7 +72,8 @@ void zf_warmup_tell_sizes(struct zf_warmup_run *run)
     /* Sizes in between are only where they were asked for. */
     bool between = run->region->huge_wished &&
                    (report->transparent_sizes & ~(uint64_t)report->huge_page_bytes) != 0;
-    if (zf_os_page_sizes(run->region->base, report->size_bytes, between, &sizes) != 0)
+    if (run->residency_error != 0 || zf_os_page_sizes(run->region->base, report->size_bytes,
+                                                      &run->residency, between, &sizes) != 0)
         return;
     report->sizes_error = sizes.between_error;
     for (int shift = ZF_OS_PAGE_SHIFTS - 1; shift >= 0; --shift)

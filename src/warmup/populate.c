@@ -14,18 +14,34 @@
 #include "base/sanitize.h"
 #include "warmup/run.h"
 
+#define LINE_BYTES 64
+#define LINES 64 /* of the smallest page there is */
+#define PAGES_AHEAD 16
+
 /* ------------------------------------------------------------------------------------- populate */
 
+/* A byte of the page, on another cache line than the next page's: lines at one offset of all pages
+ * would share a few sets of the cache, and throw each other out. */
+static inline unsigned char *byte_of_page(uintptr_t start, size_t page, size_t page_bytes)
+{
+    return (unsigned char *)(start + page * page_bytes + page % LINES * LINE_BYTES);
+}
+
+/* Writes wait for each other, and each for memory; asking for what comes lets those waits overlap:
+ * 3.1 ms for 1 GiB of small pages that are there, 5.5 from one offset, 10.8 without asking. */
 ZF_UNINSTRUMENTED void zf_warmup_touch(void *base, size_t size_bytes, size_t page_bytes)
 {
-    unsigned char *start = base;
+    uintptr_t start = (uintptr_t)base;
     unsigned char nothing = 0;
+    ZF_ASSERT(page_bytes >= LINES * LINE_BYTES && size_bytes % page_bytes == 0);
     /* Hide the value: adding a known 0 may become a fence, or a write to the stack. Add and not
      * or: x86 has no fetching OR, and a load before the write would map the zero page first, two
      * faults where one is enough. */
     __asm__ volatile("" : "+r"(nothing));
-    for (size_t offset = 0; offset < size_bytes; offset += page_bytes)
-        __atomic_fetch_add(start + offset, nothing, __ATOMIC_RELAXED);
+    for (size_t page = 0; page < size_bytes / page_bytes; ++page) {
+        __builtin_prefetch(byte_of_page(start, page + PAGES_AHEAD, page_bytes), 1);
+        __atomic_fetch_add(byte_of_page(start, page, page_bytes), nothing, __ATOMIC_RELAXED);
+    }
 }
 
 static int populate_chunk(struct zf_warmup_run *run, void *base, size_t size_bytes)
@@ -207,10 +223,10 @@ int zf_warmup_collapse(struct zf_warmup_run *run)
 /* ----------------------------------------------------------------------------------------- lock */
 
 /* Find out what is locked; -EAGAIN when that is not all. */
-static int check_locked(const struct zf_region *region, size_t *locked_bytes)
+static int check_locked(const struct zf_warmup_run *run, size_t *locked_bytes)
 {
-    int rc = zf_os_locked_bytes(region->base, region->size_bytes, locked_bytes);
-    return rc == 0 && *locked_bytes < region->size_bytes ? -EAGAIN : rc;
+    int rc = zf_warmup_locked_bytes(run, locked_bytes);
+    return rc == 0 && *locked_bytes < run->region->size_bytes ? -EAGAIN : rc;
 }
 
 int zf_warmup_lock(struct zf_warmup_run *run)
@@ -223,11 +239,11 @@ int zf_warmup_lock(struct zf_warmup_run *run)
         return 0;
     /* Reserved pages are never reclaimed, and cannot be locked. */
     if (rc == 0 && region->pool_page_bytes != 0) {
-        rc = check_locked(region, &locked_bytes);
-    } else if (rc == 0 && (!run->locked_ahead || check_locked(region, &locked_bytes) != 0)) {
+        rc = check_locked(run, &locked_bytes);
+    } else if (rc == 0 && (!run->locked_ahead || check_locked(run, &locked_bytes) != 0)) {
         rc = zf_warmup_chunks(run, region->size_bytes, lock_chunk, 1);
         if (rc == 0)
-            rc = check_locked(region, &locked_bytes);
+            rc = check_locked(run, &locked_bytes);
     }
     /* All or nothing: a part would use up the limit and promise nothing. */
     if (rc != 0 && !region->locked)

@@ -76,7 +76,7 @@ static int check_lock(struct zf_warmup_run *run)
     if (run->wishes->lock == WARMUP_OFF || zf_os_lockable_bytes(&free_bytes) != 0 ||
         needed_bytes <= free_bytes)
         return 0;
-    if (zf_os_locked_bytes(region->base, region->size_bytes, &locked_bytes) == 0)
+    if (zf_warmup_locked_bytes(run, &locked_bytes) == 0)
         needed_bytes -= locked_bytes;
     if (needed_bytes <= free_bytes)
         return 0;

@@ -4,7 +4,7 @@
  * A page that is present and writable costs a write nothing; one that is missing, shared or
  * write-protected costs one fault in this thread's own count, and is mended by it. No interface
  * shows a page's write bit, so this is the only way to see a copy-on-write that is still to come.
- * The write is an atomic add of nothing by this program: 1.3 ms for 256 MiB, where the kernel's
+ * The write is an atomic add of nothing by this program: 0.8 ms for 256 MiB, where the kernel's
  * populate takes 18 to look at the same small pages, and it sees what a populate does not, a page
  * that the kernel has unmapped to learn who uses it. Huge pages, where they are all there, are
  * populated, which looks once at each. So is everything when pages are missing: populate answers
@@ -69,11 +69,14 @@ static size_t choose_populated(struct zf_warmup_run *run)
 
 int zf_warmup_probe(struct zf_warmup_run *run)
 {
+    bool all_present =
+        run->residency_error == 0 && run->residency.present_bytes == run->region->size_bytes;
     int rc;
     run->report->proof_faults = 0;
     run->populated_probe_bytes = choose_populated(run);
     rc = zf_warmup_chunks(run, run->region->size_bytes, probe_chunk, run->threads);
-    if (rc == 0)
+    /* All were there, and none has come anew: nothing to ask. */
+    if (rc == 0 && (!all_present || run->report->proof_faults != 0))
         rc = check_present(run);
     return rc == 0 && run->report->proof_faults != 0 ? -EFAULT : rc;
 }

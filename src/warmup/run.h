@@ -51,6 +51,9 @@ void zf_warmup_choose_threads(struct zf_warmup_run *run);
 /* Ask the system where the region stands, into run->residency. An error leaves what was known. */
 int zf_warmup_residency(struct zf_warmup_run *run);
 
+/* Ask how much of it is locked. run->residency tells what is there. */
+int zf_warmup_locked_bytes(const struct zf_warmup_run *run, size_t *locked_bytes);
+
 /* The steps. Each returns 0 or the -errno that the whole warmup fails with. */
 int zf_warmup_preflight(struct zf_warmup_run *run);
 int zf_warmup_populate(struct zf_warmup_run *run);
@@ -105,8 +108,8 @@ int zf_warmup_settle_home(struct zf_warmup_run *run);
 /* Refuse a required placement on a node that has too little. 0 or -ENOMEM. */
 int zf_warmup_check_nodes(struct zf_warmup_run *run);
 
-/* Count the pages per node into the report, and run->in_place_bytes. 0, or -errno when the system
- * does not tell. */
+/* Count the pages per node into the report, and run->in_place_bytes, by the last known residency.
+ * 0, or -errno when the system does not tell. */
 int zf_warmup_count_nodes(struct zf_warmup_run *run);
 
 /* Count, move what is misplaced, count again; give up on a required placement that does not hold.

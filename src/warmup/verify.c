@@ -64,7 +64,7 @@ static bool check_locks(struct zf_warmup_run *run)
     int rc;
     if (item->asked == WARMUP_OFF)
         return false;
-    rc = zf_os_locked_bytes(run->region->base, run->region->size_bytes, &locked_bytes);
+    rc = zf_warmup_locked_bytes(run, &locked_bytes);
     if (rc != 0) {
         check_unknown(item, rc);
         return false;

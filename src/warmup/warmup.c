@@ -32,6 +32,12 @@ int zf_warmup_residency(struct zf_warmup_run *run)
     return rc;
 }
 
+int zf_warmup_locked_bytes(const struct zf_warmup_run *run, size_t *locked_bytes)
+{
+    return zf_os_locked_bytes(run->region->base, run->region->size_bytes,
+                              run->residency_error == 0 ? &run->residency : NULL, locked_bytes);
+}
+
 static size_t choose_chunk(const struct zf_region *region, size_t wished_bytes)
 {
     size_t unit = region->huge_wished ? region->huge_page_bytes : zf_region_unit_bytes(region);
@@ -138,7 +144,7 @@ static void end_report(struct zf_warmup_run *run)
         zf_min(run->residency.huge_bytes, report->huge_pages.asked_bytes);
     /* Asking is slow, and once is enough when all of it was found locked. */
     if (report->lock.asked != WARMUP_OFF && report->lock.granted_bytes == 0 &&
-        zf_os_locked_bytes(run->region->base, run->region->size_bytes, &locked_bytes) == 0)
+        zf_warmup_locked_bytes(run, &locked_bytes) == 0)
         report->lock.granted_bytes = locked_bytes;
     report->populate.remedy = zf_warmup_remedy_populate(report->populate.error, report->limit);
     zf_warmup_tell_pools(run);

@@ -351,16 +351,16 @@ int zf_os_residency(const void *base, size_t size_bytes, struct zf_os_residency 
     return 0;
 }
 
-int zf_os_locked_bytes(const void *base, size_t size_bytes, size_t *locked_bytes)
+int zf_os_locked_bytes(const void *base, size_t size_bytes, const struct zf_os_residency *known,
+                       size_t *locked_bytes)
 {
     const struct fake_range *range = fake_range_of(base, size_bytes, true);
-    int rc = enter(FAKE_LOCKED_BYTES);
-    *locked_bytes = 0;
-    if (rc == 0)
-        *locked_bytes = range->pool_bytes != 0 ? fake_present_pages(base, size_bytes) * PAGE
-                                               : flagged_bytes(range, fake_first_page(range, base),
-                                                               size_bytes / PAGE, PAGE_LOCKED);
-    return rc;
+    size_t first = fake_first_page(range, base);
+    (void)known;
+    *locked_bytes = range->pool_bytes != 0
+                        ? fake_present_pages(base, size_bytes) * PAGE
+                        : flagged_bytes(range, first, size_bytes / PAGE, PAGE_LOCKED);
+    return enter(FAKE_LOCKED_BYTES);
 }
 
 /* ---------------------------------------------------------------------------- placement, advice */

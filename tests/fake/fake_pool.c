@@ -206,25 +206,22 @@ int fake_pool_populate(struct fake_range *range, unsigned char *base, size_t siz
     return 0;
 }
 
-int zf_os_page_sizes(const void *base, size_t size_bytes, bool between,
-                     struct zf_os_page_sizes *sizes)
+int zf_os_page_sizes(const void *base, size_t size_bytes, const struct zf_os_residency *known,
+                     bool between, struct zf_os_page_sizes *sizes)
 {
     const struct fake_range *range = fake_range_of(base, size_bytes, true);
-    struct zf_os_residency residency;
     int rc = fake_os_enter(FAKE_PAGE_SIZES);
     memset(sizes, 0, sizeof *sizes);
-    if (rc == 0)
-        rc = zf_os_residency(base, size_bytes, &residency);
     if (rc != 0)
         return rc;
     sizes->between_error = between ? -EPERM : 0;
     if (range->pool_bytes != 0) {
-        sizes->bytes[__builtin_ctzll(range->pool_bytes)] = residency.present_bytes;
+        sizes->bytes[__builtin_ctzll(range->pool_bytes)] = known->present_bytes;
         return 0;
     }
-    if (residency.huge_bytes != 0)
-        sizes->bytes[__builtin_ctzll(fake_os.huge_page_bytes)] = residency.huge_bytes;
-    sizes->bytes[__builtin_ctzll(PAGE)] = residency.present_bytes - residency.huge_bytes;
+    if (known->huge_bytes != 0)
+        sizes->bytes[__builtin_ctzll(fake_os.huge_page_bytes)] = known->huge_bytes;
+    sizes->bytes[__builtin_ctzll(PAGE)] = known->present_bytes - known->huge_bytes;
     return 0;
 }
 

@@ -207,14 +207,14 @@ static void lock_populates_and_counts_and_unlock_undoes_it(void **state)
     size_t locked_bytes = 0;
     (void)state;
     assert_int_equal(zf_os_lock(base, 16 * PAGE), 0);
-    assert_int_equal(zf_os_locked_bytes(base, 16 * PAGE, &locked_bytes), 0);
+    assert_int_equal(zf_os_locked_bytes(base, 16 * PAGE, NULL, &locked_bytes), 0);
     assert_int_equal(locked_bytes, 16 * PAGE);
     assert_true(mapping_has_flag(base, "lo"));
     assert_int_equal(faults_of_writing(base, 16 * PAGE), 0);
 
     assert_int_equal(zf_os_unlock(base, 16 * PAGE), 0);
 
-    assert_int_equal(zf_os_locked_bytes(base, 16 * PAGE, &locked_bytes), 0);
+    assert_int_equal(zf_os_locked_bytes(base, 16 * PAGE, NULL, &locked_bytes), 0);
     assert_int_equal(locked_bytes, 0);
     assert_false(mapping_has_flag(base, "lo"));
     assert_int_equal(present_bytes(base, 16 * PAGE), 16 * PAGE);

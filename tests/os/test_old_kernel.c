@@ -175,7 +175,7 @@ static void without_pagemap_scan_huge_and_locked_bytes_come_from_smaps(void **st
     assert_int_equal(zf_os_residency(base, 2 * huge, &residency), 0);
     assert_int_equal(residency.present_bytes, 2 * huge);
     assert_int_equal(residency.huge_bytes, 2 * huge);
-    assert_int_equal(zf_os_locked_bytes(base, 2 * huge, &locked_bytes), 0);
+    assert_int_equal(zf_os_locked_bytes(base, 2 * huge, NULL, &locked_bytes), 0);
     assert_int_equal(locked_bytes, huge);
     assert_int_equal(zf_os_release(base, 2 * huge), 0);
 }
@@ -232,7 +232,7 @@ static void without_proc_huge_and_locked_bytes_are_not_made_up(void **state)
     assert_int_equal(zf_os_residency(base, PAGES * PAGE, &residency), 0);
     assert_int_equal(residency.present_bytes, PAGES * PAGE);
     assert_false(residency.huge_known);
-    assert_int_equal(zf_os_locked_bytes(base, PAGES * PAGE, &locked_bytes), -EOPNOTSUPP);
+    assert_int_equal(zf_os_locked_bytes(base, PAGES * PAGE, NULL, &locked_bytes), -EOPNOTSUPP);
     assert_int_equal(locked_bytes, 0);
     destroy(base);
 }

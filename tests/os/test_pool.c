@@ -35,6 +35,13 @@ static size_t free_pages(void)
     return pool_count(POOL_OF_MACHINE, HUGE_PAGE, "free_hugepages");
 }
 
+static int sizes_of(const void *base, bool between, struct zf_os_page_sizes *sizes)
+{
+    struct zf_os_residency residency;
+    int rc = zf_os_residency(base, SIZE_BYTES, &residency);
+    return rc == 0 ? zf_os_page_sizes(base, SIZE_BYTES, &residency, between, sizes) : rc;
+}
+
 static void a_range_of_the_pool_is_cold_until_it_is_populated(void **state)
 {
     struct zf_os_residency residency;
@@ -104,11 +111,11 @@ static void settled_pages_take_the_place_of_others_without_a_fault(void **state)
     assert_int_equal(base[HUGE_PAGE + 1], 7);
     assert_int_equal(faults_of_writing(base, SIZE_BYTES), 0);
     assert_true(mapping_has_flag(base, "ht"));
-    assert_int_equal(zf_os_page_sizes(base, SIZE_BYTES, true, &sizes), 0);
+    assert_int_equal(sizes_of(base, true, &sizes), 0);
     assert_int_equal(sizes.bytes[SHIFT_OF_HUGE], SIZE_BYTES);
     assert_int_equal(sizes.bytes[SHIFT_OF_PAGE], 0);
     /* Never reclaimed, so as good as locked. */
-    assert_int_equal(zf_os_locked_bytes(base, SIZE_BYTES, &locked_bytes), 0);
+    assert_int_equal(zf_os_locked_bytes(base, SIZE_BYTES, NULL, &locked_bytes), 0);
     assert_int_equal(locked_bytes, SIZE_BYTES);
     assert_int_equal(zf_os_release(base, SIZE_BYTES), 0);
     assert_false(is_mapped(base));
@@ -150,12 +157,12 @@ static void small_and_transparent_pages_are_told_apart(void **state)
     base = start;
     assert_int_equal(zf_os_advise(base, HUGE_PAGE, ZF_OS_HUGE_FROZEN), 0);
     base[0] = base[5 * PAGE] = 1;
-    assert_int_equal(zf_os_page_sizes(base, SIZE_BYTES, true, &sizes), 0);
+    assert_int_equal(sizes_of(base, true, &sizes), 0);
     assert_int_equal(sizes.bytes[SHIFT_OF_PAGE], 2 * PAGE);
     assert_int_equal(sizes.bytes[SHIFT_OF_HUGE], 0);
     assert_int_equal(zf_os_advise(base + HUGE_PAGE, HUGE_PAGE, ZF_OS_HUGE_WISHED), 0);
     base[HUGE_PAGE] = 1;
-    assert_int_equal(zf_os_page_sizes(base, SIZE_BYTES, false, &sizes), 0);
+    assert_int_equal(sizes_of(base, false, &sizes), 0);
     assert_int_equal(sizes.bytes[SHIFT_OF_HUGE], mapping_bytes(base + HUGE_PAGE, "AnonHugePages:"));
     assert_int_equal(zf_os_release(base, SIZE_BYTES), 0);
 }

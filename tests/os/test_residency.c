@@ -91,13 +91,13 @@ static void locked_bytes_are_counted_across_mappings(void **state)
     size_t locked_bytes = 1;
     (void)state;
     (void)faults_of_writing(base, PAGES * PAGE);
-    assert_int_equal(zf_os_locked_bytes(base, PAGES * PAGE, &locked_bytes), 0);
+    assert_int_equal(zf_os_locked_bytes(base, PAGES * PAGE, NULL, &locked_bytes), 0);
     assert_int_equal(locked_bytes, 0);
     assert_int_equal(zf_os_lock(base + 100 * PAGE, 50 * PAGE), 0);
 
-    assert_int_equal(zf_os_locked_bytes(base, PAGES * PAGE, &locked_bytes), 0);
+    assert_int_equal(zf_os_locked_bytes(base, PAGES * PAGE, NULL, &locked_bytes), 0);
     assert_int_equal(locked_bytes, 50 * PAGE);
-    assert_int_equal(zf_os_locked_bytes(base + 140 * PAGE, 100 * PAGE, &locked_bytes), 0);
+    assert_int_equal(zf_os_locked_bytes(base + 140 * PAGE, 100 * PAGE, NULL, &locked_bytes), 0);
     assert_int_equal(locked_bytes, 10 * PAGE);
     assert_int_equal(ask(base, PAGES).present_bytes, PAGES * PAGE);
     assert_int_equal(zf_os_release(base, PAGES * PAGE), 0);
@@ -111,7 +111,7 @@ static void locked_bytes_do_not_count_absent_pages(void **state)
     (void)state;
     assert_int_equal(mlock2(base, PAGES * PAGE, MLOCK_ONFAULT), 0);
     base[0] = 1;
-    assert_int_equal(zf_os_locked_bytes(base, PAGES * PAGE, &locked_bytes), 0);
+    assert_int_equal(zf_os_locked_bytes(base, PAGES * PAGE, NULL, &locked_bytes), 0);
     assert_int_equal(locked_bytes, PAGE);
     assert_int_equal(zf_os_release(base, PAGES * PAGE), 0);
 }

@@ -274,7 +274,8 @@ static bool all_locked(uintptr_t start, uintptr_t end)
     return covered_end >= end;
 }
 
-int zf_os_locked_bytes(const void *base, size_t size_bytes, size_t *locked_bytes)
+int zf_os_locked_bytes(const void *base, size_t size_bytes, const struct zf_os_residency *known,
+                       size_t *locked_bytes)
 {
     uintptr_t start = (uintptr_t)base;
     uintptr_t end = start + size_bytes;
@@ -284,8 +285,8 @@ int zf_os_locked_bytes(const void *base, size_t size_bytes, size_t *locked_bytes
     ZF_ASSERT(locked_bytes != NULL);
     ZF_ASSERT(start < end && (start | end) % zf_os_page_bytes() == 0);
     if (source.exact && all_locked(start, end)) {
-        totals.pages = (struct pages){0};
-        rc = source.count(&source, start, end, &totals.pages);
+        totals.pages = (struct pages){.present_bytes = known == NULL ? 0 : known->present_bytes};
+        rc = known == NULL ? source.count(&source, start, end, &totals.pages) : 0;
         totals.locked_bytes = totals.pages.present_bytes;
     } else {
         rc = count_by_mapping(&source, start, end, &totals);

@@ -150,28 +150,26 @@ static int count_between(uintptr_t start, uintptr_t end, size_t *bytes)
 
 /* ---------------------------------------------------------------------------------------- sizes */
 
-int zf_os_page_sizes(const void *base, size_t size_bytes, bool between,
-                     struct zf_os_page_sizes *sizes)
+int zf_os_page_sizes(const void *base, size_t size_bytes, const struct zf_os_residency *known,
+                     bool between, struct zf_os_page_sizes *sizes)
 {
     uintptr_t start = (uintptr_t)base;
     size_t mapped_by = zf_os_page_bytes();
     size_t counted[ZF_OS_PAGE_SHIFTS] = {0};
-    struct zf_os_residency residency;
     int small = shift_of(zf_os_page_bytes());
-    int rc = zf_os_residency(base, size_bytes, &residency);
     memset(sizes, 0, sizeof *sizes);
     /* Only a mapping with huge pages can be one of a pool. */
-    if (rc == 0 && residency.huge_bytes != 0)
+    if (known->huge_bytes != 0)
         mapped_by = mapping_page_bytes(start);
-    if (rc != 0 || mapped_by == 0 || !residency.huge_known)
-        return rc != 0 ? rc : -EOPNOTSUPP;
+    if (mapped_by == 0 || !known->huge_known)
+        return -EOPNOTSUPP;
     if (mapped_by != zf_os_page_bytes()) {
-        sizes->bytes[shift_of(mapped_by)] = residency.present_bytes;
+        sizes->bytes[shift_of(mapped_by)] = known->present_bytes;
         return 0;
     }
-    if (residency.huge_bytes != 0)
-        sizes->bytes[shift_of(zf_os_huge_page_bytes())] = residency.huge_bytes;
-    sizes->bytes[small] = residency.present_bytes - residency.huge_bytes;
+    if (known->huge_bytes != 0)
+        sizes->bytes[shift_of(zf_os_huge_page_bytes())] = known->huge_bytes;
+    sizes->bytes[small] = known->present_bytes - known->huge_bytes;
     if (!between || sizes->bytes[small] == 0)
         return 0;
     sizes->between_error = count_between(start, start + size_bytes, counted);
