@@ -28,6 +28,7 @@
 #define SIZE_BYTES_SMOKE ((size_t)32 << 20)
 #define ROUNDS 11
 #define ROUNDS_SMOKE 2
+#define QUIET 0.25
 #define CASES_MAX 64
 #define PAGE_BYTES 4096.0
 
@@ -188,31 +189,44 @@ static void make_pages(enum prefault_pages pages, size_t size_bytes)
         (void)prefault_run(PREFAULT_POPULATE, pages, size_bytes, 1, &cost);
 }
 
+/* Run one case; BENCH_FAILED when an arena cannot be warmed. */
+static int run_case(struct table *table, struct warm_case *one, size_t round)
+{
+    struct prefault_cost cost = {0};
+    int error = run_once(one, table->size_bytes, round, &cost);
+    if (error != 0 && (one->kind == KIND_ARENA || one->kind == KIND_ARENA_LOCKED)) {
+        fprintf(stderr, "bench_warmup: %s: %s\n", one->name, strerror(error));
+        return BENCH_FAILED;
+    }
+    if (error != 0) { /* somebody else took the pool, say */
+        one->left_out = strerror(error);
+        return BENCH_OK;
+    }
+    one->samples[round] = cost.spent_ns;
+    one->cpu[round] = cost.cpu_ns;
+    one->faults = cost.faults;
+    one->left = cost.left;
+    return BENCH_OK;
+}
+
+/* Forwards and backwards in turn: what one case leaves behind in the kernel's lists of free pages
+ * is the next one's start. */
 static int run_round(struct table *table, size_t round)
 {
+    bool backwards = round % 2 != 0;
+    enum prefault_pages last = PREFAULT_PAGES;
+    for (size_t i = 0; i < table->count; i++) {
+        struct warm_case *one = &table->cases[backwards ? table->count - 1 - i : i];
+        if (one->pages != last)
+            make_pages(one->pages, table->size_bytes);
+        last = one->pages;
+        if (one->left_out == NULL && run_case(table, one, round) != BENCH_OK)
+            return BENCH_FAILED;
+    }
     for (size_t i = 0; i < table->count; i++) {
         struct warm_case *one = &table->cases[i];
-        struct prefault_cost cost = {0};
-        int error;
-        if (i == 0 || one->pages != one[-1].pages)
-            make_pages(one->pages, table->size_bytes);
-        if (one->left_out != NULL)
-            continue;
-        error = run_once(one, table->size_bytes, round, &cost);
-        if (error != 0 && (one->kind == KIND_ARENA || one->kind == KIND_ARENA_LOCKED)) {
-            fprintf(stderr, "bench_warmup: %s: %s\n", one->name, strerror(error));
-            return BENCH_FAILED;
-        }
-        if (error != 0) { /* somebody else took the pool, say */
-            one->left_out = strerror(error);
-            continue;
-        }
-        one->samples[round] = cost.spent_ns;
-        one->cpu[round] = cost.cpu_ns;
         one->differences[round] =
-            cost.spent_ns - (has_untouched(one) ? one[-1].samples[round] : 0.0);
-        one->faults = cost.faults;
-        one->left = cost.left;
+            one->samples[round] - (has_untouched(one) ? one[-1].samples[round] : 0.0);
     }
     return BENCH_OK;
 }
@@ -239,7 +253,7 @@ static struct warm_case *find(struct table *table, enum kind kind, enum prefault
     return NULL;
 }
 
-/* The raw way with the least median; NULL when all were left out. */
+/* The raw way that is fastest in a quiet round; NULL when all were left out. */
 static const struct warm_case *best_raw(const struct table *table, enum prefault_pages pages,
                                         size_t threads)
 {
@@ -247,11 +261,11 @@ static const struct warm_case *best_raw(const struct table *table, enum prefault
     double least = INFINITY;
     for (size_t i = 0; i < table->count; i++) {
         const struct warm_case *one = &table->cases[i];
-        double median = quantile(one->samples, table->rounds, 0.5);
+        double spent_ns = quantile(one->samples, table->rounds, QUIET);
         if (one->kind != KIND_RAW || one->pages != pages || one->threads != threads ||
-            one->left_out != NULL || median >= least)
+            one->left_out != NULL || spent_ns >= least)
             continue;
-        least = median;
+        least = spent_ns;
         best = one;
     }
     return best;
@@ -266,13 +280,14 @@ static double speed(const struct warm_case *one, const struct warm_case *referen
     return bench_median_ratio(reference->samples, one->differences, rounds, scratch);
 }
 
-/* The same of the quietest round of each, which a neighbour's load spoils last. */
-static double best_speed(const struct warm_case *one, const struct warm_case *reference,
-                         size_t rounds)
+/* The same of a quiet round of each: a neighbour's load spoils the slower ones, and a lucky moment
+ * the fastest. */
+static double quiet_speed(const struct warm_case *one, const struct warm_case *reference,
+                          size_t rounds)
 {
     if (one == NULL || reference == NULL)
         return NAN;
-    return quantile(reference->samples, rounds, 0.0) / quantile(one->samples, rounds, 0.0);
+    return quantile(reference->samples, rounds, QUIET) / quantile(one->samples, rounds, QUIET);
 }
 
 /* The same by the CPU time of the median round: what it would be if nobody else ran. */
@@ -326,7 +341,7 @@ static void print_reaches(const struct bench *bench, struct table *table, enum p
                 continue;
             (void)snprintf(what, sizeof what, "speed of %s, of %s", one->name,
                            strchr(best->name, ',') + 2);
-            bench_print_reach(bench, what, best_speed(one, best, table->rounds), BENCH_AT_LEAST,
+            bench_print_reach(bench, what, quiet_speed(one, best, table->rounds), BENCH_AT_LEAST,
                               0.95, "x");
             print_cpu_speed(bench, one, best, table->rounds);
             (void)snprintf(what, sizeof what, "proof of %s, of the rest", one->name);
@@ -336,14 +351,14 @@ static void print_reaches(const struct bench *bench, struct table *table, enum p
     if (table->threads < 2 || together == NULL)
         return;
     (void)snprintf(what, sizeof what, "%s, two threads by one", pages_names[pages]);
-    bench_print_reach(bench, what, best_speed(together, single, table->rounds), BENCH_AT_LEAST, 1.7,
-                      "x");
+    bench_print_reach(bench, what, quiet_speed(together, single, table->rounds), BENCH_AT_LEAST,
+                      1.7, "x");
     print_cpu_speed(bench, together, single, table->rounds);
     quick_raw = best_raw(table, pages, table->threads);
     if (quick_raw != NULL && slow_raw != NULL && !bench->json && !bench->smoke)
         printf("       (%s with two threads by %s with one: %.2f x; by CPU time: %.2f x)\n",
                strchr(quick_raw->name, ',') + 2, strchr(slow_raw->name, ',') + 2,
-               best_speed(quick_raw, slow_raw, table->rounds),
+               quiet_speed(quick_raw, slow_raw, table->rounds),
                cpu_speed(quick_raw, slow_raw, table->rounds));
 }
 
