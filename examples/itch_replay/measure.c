@@ -25,6 +25,7 @@ struct stage {
     struct books books;                   /* in that memory */
     struct hot_histogram ticks;           /* duration of each message */
     struct hot_violation first_violation; /* what to show if a mode should have had none */
+    char first_arena[ARENA_NAME_MAX];     /* its arena's name */
     uint64_t violations;                  /* all that the sections returned */
 };
 
@@ -66,8 +67,16 @@ static int open_window(struct input *input, int fd, size_t window_bytes)
 static void on_violation(const struct hot_violation *violation, void *context)
 {
     struct stage *stage = context;
-    if (stage->first_violation.section == NULL)
-        stage->first_violation = *violation;
+    if (stage->first_violation.section != NULL)
+        return;
+    stage->first_violation = *violation;
+    /* What it points to is gone when this returns. */
+    stage->first_violation.frames = NULL;
+    stage->first_violation.frame_count = 0;
+    if (violation->arena != NULL) {
+        snprintf(stage->first_arena, sizeof stage->first_arena, "%s", violation->arena);
+        stage->first_violation.arena = stage->first_arena;
+    }
 }
 
 /* Attach this thread's guard and let the section find its place, so that neither is in the loop. */

@@ -323,6 +323,8 @@ ZEROFAULT_INLINE void *arena_resize(struct arena *arena, void *start, size_t old
     }
     if (ZEROFAULT_UNLIKELY(new_bytes > arena->end - address))
         return arena_refuse(arena, new_bytes, 1);
+    if (arena->next > arena->peak)
+        arena->peak = arena->next;
     arena->next = address + new_bytes;
     return start;
 }

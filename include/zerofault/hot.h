@@ -401,7 +401,7 @@ ZEROFAULT_API enum hot_source hot_source_active(void);
 /**
  * Take a deliberate fault and tell whether the guard of the calling thread saw it.
  *
- * Returns  true; false when the thread is not attached or the guard is broken
+ * Returns  true; false when the thread is not attached, the guard is broken, or switched off
  * Latency  cold: maps and unmaps a page
  * Threads  any; not inside a hot section, which would see the fault too
  * Since    0.1

@@ -286,8 +286,8 @@ static inline void zerofault_test_take_guard(struct zerofault_test_block *block)
     block->source = report.active;
     zerofault_test_thread.attached |= block->attached;
     if (rc != 0)
-        (void)snprintf(block->obstacle, sizeof block->obstacle,
-                       "there is no guard here, or it is switched off: %s", strerror(-rc));
+        (void)snprintf(block->obstacle, sizeof block->obstacle, "there is no guard here: %s",
+                       strerror(-rc));
     else if (!zerofault_test_sees(block, &report))
         zerofault_test_note_refusal(block, &report);
 }

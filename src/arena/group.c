@@ -158,6 +158,9 @@ static int create_part(struct arena_group *group, const struct arena_group_optio
     part->arena = arena;
     part->node = node;
     part->number = (unsigned)number;
+    /* What was handed out is told by the carving, not by the arena's own bump. */
+    arena->control->facts.next = &part->next;
+    zf_registry_tell(arena->control->entry, &arena->control->facts);
     group->parts[number] = part;
     return 0;
 }

@@ -81,6 +81,8 @@ int arena_pool_create(struct arena_pool **out, struct arena *arena,
     error = zf_options_take(&known, sizeof known, options);
     if (error == 0)
         error = lay_out(&known, &layout);
+    if (error == -ENOMEM)
+        (void)arena_refuse(arena, SIZE_MAX, 1);
     if (error != 0)
         return error;
     before = arena_mark(arena);

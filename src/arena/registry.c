@@ -74,12 +74,27 @@ static struct zf_registry_entry *free_entry(void)
     }
 }
 
+/* In a child of fork, arenas that it did not inherit are still listed, and their addresses are free
+ * to be had again. */
+static void forget_overlapping(uintptr_t begin, uintptr_t end)
+{
+    for (struct block *block = &first_block; block != NULL;
+         block = atomic_load_explicit(&block->next, memory_order_relaxed))
+        for (size_t i = 0; i < BLOCK_ENTRIES; ++i) {
+            struct zf_registry_entry *entry = &block->entries[i];
+            if (atomic_load_explicit(&entry->begin, memory_order_relaxed) < end &&
+                atomic_load_explicit(&entry->end, memory_order_relaxed) > begin)
+                write_entry(entry, 0, 0, "");
+        }
+}
+
 struct zf_registry_entry *zf_registry_add(uintptr_t begin, uintptr_t end, const char *name)
 {
     struct zf_registry_entry *entry;
     ZF_ASSERT(begin != 0);
     ZF_ASSERT(name != NULL);
     zf_os_table_lock();
+    forget_overlapping(begin, end);
     entry = free_entry();
     if (entry != NULL) {
         memset(&entry->facts, 0, sizeof entry->facts);
@@ -167,10 +182,10 @@ static void find_used(struct zf_registry_facts *facts)
 {
     bool is_here =
         facts->fork == WARMUP_FORK_INHERIT || facts->forks.undergone == zf_os_forks().undergone;
-    facts->used_known = facts->next != NULL && is_here;
-    facts->used_bytes = 0;
-    if (facts->used_known)
-        facts->used_bytes = read_next(facts->next) - facts->begin;
+    uintptr_t next = facts->next != NULL && is_here ? read_next(facts->next) : 0;
+    /* The head of a group's part lies in the arena itself, which may have been emptied. */
+    facts->used_known = next >= facts->begin && next <= facts->end;
+    facts->used_bytes = facts->used_known ? next - facts->begin : 0;
 }
 
 bool zf_registry_ask(uintptr_t address, struct zf_registry_facts *facts)

@@ -70,13 +70,53 @@ static bool may_report(struct zf_hot_tally *tally, uint32_t reports_per_second)
     return false;
 }
 
-static void tell(const struct delivery *delivery, struct hot_violation violation)
+/* Around the program's own code, which may take faults, use sections, detach the thread, fork, and
+ * need not return. */
+static void let_program_run(const struct delivery *delivery)
+{
+    if (delivery->thread != NULL)
+        delivery->thread->busy = false;
+}
+
+static void program_ran(struct delivery *delivery)
+{
+    if (delivery->thread == NULL)
+        return;
+    if (zf_hot_thread_self() == delivery->thread) {
+        (void)zf_hot_hold(delivery->thread);
+        return;
+    }
+    /* The guard is gone. What is left to tell is told without. */
+    delivery->thread = NULL;
+    delivery->tally = NULL;
+}
+
+static void tell_hook(struct delivery *delivery, const struct hot_violation *violation)
+{
+    const struct hot_section *section = delivery->section;
+    if (may_report(delivery->tally, section->reports_per_second)) {
+        let_program_run(delivery);
+        section->hook(violation, section->hook_context);
+        program_ran(delivery);
+    } else {
+        __atomic_store_n(&delivery->tally->unreported,
+                         delivery->tally->unreported + violation->count, __ATOMIC_RELAXED);
+    }
+}
+
+static void tell(struct delivery *delivery, struct hot_violation violation)
 {
     const struct hot_section *section = delivery->section;
     enum hot_policy policy = zf_hot_policy(section, violation.kind);
     struct zf_registry_match match;
     zf_hot_name_arena(&violation, &match);
+    let_program_run(delivery);
     zf_hot_trace_violation(delivery->thread, &violation);
+    program_ran(delivery);
+    if (delivery->thread == NULL) {
+        violation.frames = NULL;
+        violation.frame_count = 0;
+    }
     if (policy == HOT_ABORT) {
         if (delivery->report != NULL)
             hot_report_add(&violation, delivery->report);
@@ -84,13 +124,8 @@ static void tell(const struct delivery *delivery, struct hot_violation violation
             (void)hot_violation_print(&violation, stderr);
         return;
     }
-    if (section->hook == NULL || policy < HOT_CALLBACK)
-        return;
-    if (may_report(delivery->tally, section->reports_per_second))
-        section->hook(&violation, section->hook_context);
-    else
-        __atomic_store_n(&delivery->tally->unreported,
-                         delivery->tally->unreported + violation.count, __ATOMIC_RELAXED);
+    if (section->hook != NULL && policy >= HOT_CALLBACK)
+        tell_hook(delivery, &violation);
 }
 
 void zf_hot_tell(struct zf_hot_thread *thread, const struct hot_section *section,
@@ -113,14 +148,14 @@ static bool is_left_out(const struct delivery *delivery, uint64_t position)
 
 /* One violation for each record of the kind that the ring still has. Returns how many were told.
  */
-static uint64_t tell_records(const struct delivery *delivery, enum hot_kind kind, uint64_t limit)
+static uint64_t tell_records(struct delivery *delivery, enum hot_kind kind, uint64_t limit)
 {
     struct zf_hot_thread *thread = delivery->thread;
     uint64_t position = delivery->finding->from;
     uint64_t told = 0;
     uint64_t chain_position = 0;
     struct zf_os_fault fault;
-    while (told < limit &&
+    while (told < limit && delivery->thread != NULL &&
            zf_os_fault_ring_next(&thread->ring, &position, delivery->finding->to, &fault) != 0) {
         struct hot_violation violation = zf_hot_describe(thread, delivery->section, kind, 1);
         if (fault.kernel != (kind == HOT_KERNEL_FAULT) || is_left_out(delivery, position))
@@ -138,7 +173,7 @@ static uint64_t tell_records(const struct delivery *delivery, enum hot_kind kind
 
 /* ------------------------------------------------------------------------------------- the rest */
 
-static void tell_counted(const struct delivery *delivery, enum hot_kind kind, uint64_t count)
+static void tell_counted(struct delivery *delivery, enum hot_kind kind, uint64_t count)
 {
     const struct zf_hot_finding *finding = delivery->finding;
     struct hot_violation violation =
@@ -158,7 +193,7 @@ static void tell_counted(const struct delivery *delivery, enum hot_kind kind, ui
     tell(delivery, violation);
 }
 
-static void tell_kind(const struct delivery *delivery, enum hot_kind kind, uint64_t count)
+static void tell_kind(struct delivery *delivery, enum hot_kind kind, uint64_t count)
 {
     if ((kind == HOT_FAULT || kind == HOT_KERNEL_FAULT) && count > 0 && delivery->thread != NULL &&
         zf_hot_has_ring(delivery->thread))
@@ -188,8 +223,6 @@ void zf_hot_deliver(struct zf_hot_thread *thread, const struct hot_section *sect
 {
     struct delivery delivery = {thread, section, tally, finding, NULL};
     enum hot_policy gravest = HOT_IGNORE;
-    if (thread != NULL)
-        thread->busy = false; /* hooks are the program's code, and need not return */
     for (int kind = 0; kind < HOT_KIND_COUNT; ++kind) {
         enum hot_policy policy = zf_hot_policy(section, (enum hot_kind)kind);
         uint64_t count = untold(&delivery, (enum hot_kind)kind);
@@ -201,6 +234,7 @@ void zf_hot_deliver(struct zf_hot_thread *thread, const struct hot_section *sect
         if (policy > gravest && !is_told_enough(&delivery, (enum hot_kind)kind))
             gravest = policy;
     }
+    let_program_run(&delivery);
     if (gravest == HOT_ABORT) {
         if (delivery.report != NULL)
             (void)hot_report_print(delivery.report, stderr);

@@ -30,6 +30,7 @@ void zf_hot_durations_open(struct zf_hot_tally *tally)
         (void)zf_os_release(base, size_bytes);
         return;
     }
+    (void)zf_os_advise(base, size_bytes, ZF_OS_FORK_EXCLUDE);
     memset(base, 0, size_bytes);
     (void)zf_os_lock(base, size_bytes);
     tally->durations = base;

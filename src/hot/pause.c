@@ -44,11 +44,11 @@ void hot_pause_begin(void)
     if (thread == NULL)
         return;
     if (thread->pause_depth == 0) {
-        zf_hot_hold(thread);
+        struct zf_hot_held held = zf_hot_hold(thread);
         thread->pause_begin = zf_hot_sample_end(thread, true);
         force_open_sections(thread); /* so that those opened inside can be told from them */
         zf_hot_calls_pause(thread);
-        thread->busy = false;
+        zf_hot_go_on(thread, held);
     }
     ++thread->pause_depth;
 }
@@ -57,12 +57,13 @@ void hot_pause_end(void)
 {
     struct zf_hot_thread *thread = zf_hot_thread_self();
     struct zf_hot_sample now;
+    struct zf_hot_held held;
     if (thread == NULL || thread->pause_depth == 0 || --thread->pause_depth > 0)
         return;
-    zf_hot_hold(thread);
+    held = zf_hot_hold(thread);
     force_open_sections(thread);
     now = zf_hot_sample_begin(thread, true);
     zf_hot_leave_out(thread, &thread->pause_begin, &now);
     zf_hot_calls_resume(thread);
-    zf_hot_go_on(thread);
+    zf_hot_go_on(thread, held);
 }

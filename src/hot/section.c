@@ -17,12 +17,19 @@
 #include "hot/deliver.h"
 #include "hot/durations.h"
 #include "hot/sample.h"
+#include "hot/self_test.h"
 #include "hot/syscalls.h"
 #include "hot/table.h"
 #include "hot/trace.h"
 
 /* Watches that begin and end need not ask about. */
 #define PASSIVE_WATCHES (HOT_WATCH_KERNEL_FAULTS | HOT_WATCH_CALL_CHAINS | HOT_WATCH_TRAPS)
+
+/* Switched off, a guard can still be tested. */
+static bool is_on(const struct hot_section *section)
+{
+    return zf_hot_table_is_on() || section == &zf_hot_self_test;
+}
 
 /* How begin and end go about it. */
 enum way {
@@ -94,21 +101,24 @@ static void open_slot(struct zf_hot_thread *thread, uint32_t index,
 void hot_section_begin_slow(struct hot_section *section)
 {
     struct zf_hot_thread *thread;
+    struct zf_hot_held held;
     uint32_t index;
-    if (!zf_hot_table_is_on() || zf_hot_brief_begin(section))
+    if (!is_on(section) || zf_hot_brief_begin(section))
         return;
     thread = zf_hot_thread_require();
     index = zf_hot_table_index(section);
     if (thread == NULL || index == 0)
         return; /* the matching end finds nothing open and says so */
-    zf_hot_hold(thread);
+    held = zf_hot_hold(thread);
     if (thread->tallies[index].section != section)
         adopt(thread, index, section);
     ZEROFAULT_PROBE1(section_begin, section->name);
     if (zf_hot_is_traced() || thread->tallies[index].tracer != NULL)
         zf_hot_trace_begin(thread, section, &thread->tallies[index]);
+    if (zf_hot_self != thread)
+        return; /* as above */
     open_slot(thread, index, section);
-    zf_hot_go_on(thread);
+    zf_hot_go_on(thread, held);
 }
 
 struct zf_hot_tally *zf_hot_force(struct zf_hot_thread *thread, uint32_t index)
@@ -163,7 +173,7 @@ static uint64_t end_without_begin(struct zf_hot_thread *thread, struct hot_secti
                                   uint32_t index)
 {
     struct zf_hot_finding finding = {.counts = {[HOT_MISUSE] = 1}};
-    if (!zf_hot_table_is_on() || drop_ignored(section, &finding) == 0)
+    if (!is_on(section) || drop_ignored(section, &finding) == 0)
         return 0;
     zf_hot_table_misuse(index);
     zf_hot_deliver(thread, section, NULL, &finding);
@@ -228,7 +238,7 @@ static uint64_t close_slot(struct zf_hot_thread *thread, const struct hot_sectio
     if (!is_clean(thread, index, &now) || !close_clean(thread, section, index, &now))
         total = close_dirty(thread, section, index, &now);
     ZEROFAULT_PROBE2(section_end, section->name, total);
-    if (traced)
+    if (traced && zf_hot_self == thread)
         zf_hot_trace_end(thread, &thread->tallies[index], time_ns, total);
     return total;
 }
@@ -237,23 +247,25 @@ static uint64_t close_slot(struct zf_hot_thread *thread, const struct hot_sectio
 static bool is_off_and_closed(const struct hot_section *section)
 {
     const struct hot_slot *slot = (const void *)(hot_thread_table + hot_slot_bytes(section));
-    return !zf_hot_table_is_on() && slot->head == HOT_SLOT_CLOSED;
+    return !is_on(section) && slot->head == HOT_SLOT_CLOSED;
 }
 
 uint64_t hot_section_end_slow(struct hot_section *section)
 {
     struct zf_hot_thread *thread;
+    struct zf_hot_held held;
     uint32_t index = zf_hot_table_known(section);
     uint64_t total;
     if (is_off_and_closed(section) || zf_hot_brief_end(section))
         return 0;
     thread = zf_hot_thread_self();
-    zf_hot_hold(thread);
+    held = zf_hot_hold(thread);
     if (thread == NULL || index == 0 || !zf_hot_is_open(thread, index))
         total = end_without_begin(thread, section, index);
     else
         total = close_slot(thread, section, index);
-    zf_hot_go_on(thread);
+    if (zf_hot_self == thread) /* no hook has detached the thread, or forked */
+        zf_hot_go_on(thread, held);
     return total;
 }
 

@@ -6,7 +6,7 @@
 #include "hot/self_test.h"
 
 #include "base/assert.h"
-#include "hot/thread.h"
+#include "hot/table.h"
 #include "os/os.h"
 
 /* Of the calling thread's test under way: what the hook is to find. */
@@ -35,7 +35,7 @@ static void fault_at(volatile unsigned char *page)
     (void)hot_section_end(&zf_hot_self_test);
 }
 
-bool hot_guard_is_live(void)
+bool zf_hot_self_test_passes(void)
 {
     size_t page_bytes = zf_os_page_bytes();
     void *page;
@@ -46,4 +46,9 @@ bool hot_guard_is_live(void)
         fault_at(page);
     (void)zf_os_release(page, page_bytes);
     return found;
+}
+
+bool hot_guard_is_live(void)
+{
+    return zf_hot_table_is_on() && zf_hot_self_test_passes();
 }

@@ -8,4 +8,7 @@
 
 extern struct hot_section zf_hot_self_test;
 
+/* Does the calling thread's guard see a deliberate fault, switched off or not? */
+bool zf_hot_self_test_passes(void);
+
 #endif

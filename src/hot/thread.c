@@ -16,7 +16,9 @@
 #include "base/options.h"
 #include "hot/chains.h"
 #include "hot/durations.h"
+#include "hot/inherited.h"
 #include "hot/section.h"
+#include "hot/self_test.h"
 #include "hot/syscalls.h"
 #include "hot/table.h"
 #include "hot/watch.h"
@@ -36,12 +38,6 @@ static_assert(HOT_RING_HEAD_BYTES == HOT_TABLE_BYTES + ZF_OS_FAULT_RING_HEAD_BYT
 
 /* Outside of the guard's own memory, which a child of fork finds wiped. */
 ZEROFAULT_THREAD_LOCAL struct zf_hot_thread *zf_hot_self;
-static ZEROFAULT_THREAD_LOCAL unsigned char *self_range;
-static ZEROFAULT_THREAD_LOCAL size_t self_range_bytes;
-static ZEROFAULT_THREAD_LOCAL int self_ring_handle = -1;
-static ZEROFAULT_THREAD_LOCAL int self_switch_handle = -1;
-static ZEROFAULT_THREAD_LOCAL int self_trap_handle = -1;
-static ZEROFAULT_THREAD_LOCAL int self_chain_handle = -1;
 
 /* ------------------------------------------------------------------------------------- tripwire */
 
@@ -72,12 +68,6 @@ static bool is_armed(struct zf_tripwire *tripwire)
 static void put_in_view(struct zf_hot_thread *thread)
 {
     zf_hot_self = thread;
-    self_range = thread->table;
-    self_range_bytes = thread->range_bytes;
-    self_ring_handle = zf_hot_has_ring(thread) ? thread->ring.handle : -1;
-    self_switch_handle = zf_hot_watches(thread, HOT_WATCH_SWITCHES) ? thread->switches.handle : -1;
-    self_trap_handle = zf_hot_watches(thread, HOT_WATCH_TRAPS) ? thread->trap_handle : -1;
-    self_chain_handle = zf_hot_watches(thread, HOT_WATCH_CALL_CHAINS) ? thread->chains.handle : -1;
     hot_thread_table = thread->table;
     zf_tripwire = &thread->tripwire;
 }
@@ -89,28 +79,13 @@ static void put_out_of_view(void)
     zf_hot_self = NULL;
 }
 
-/* In a child of fork: the guard's memory is zeros (or a copy, where the system cannot wipe), the
+/* In a child of fork: every guard's memory is zeros (or a copy, where the system cannot wipe), the
  * rings are not mapped, their handles still are the parent's. */
-static void forget_inherited(void)
-{
-    if (zf_hot_self == NULL)
-        return;
-    put_out_of_view();
-    if (self_ring_handle >= 0)
-        zf_os_ring_abandon(self_ring_handle);
-    if (self_switch_handle >= 0)
-        zf_os_ring_abandon(self_switch_handle);
-    if (self_trap_handle >= 0)
-        zf_os_ring_abandon(self_trap_handle);
-    if (self_chain_handle >= 0)
-        zf_os_ring_abandon(self_chain_handle);
-    (void)zf_os_release(self_range, self_range_bytes);
-}
-
 static void in_fork_child(void)
 {
     zf_hot_table_forget();
-    forget_inherited();
+    put_out_of_view();
+    zf_hot_inherited_give_back();
 }
 
 struct zf_hot_thread *zf_hot_thread_self(void)
@@ -204,6 +179,7 @@ static int allocate(struct zf_hot_thread **out, const struct hot_thread_options 
 
 static void deallocate(struct zf_hot_thread *thread)
 {
+    zf_hot_inherited_strike(thread);
     zf_hot_watch_close(thread);
     if (zf_hot_has_ring(thread))
         zf_os_fault_ring_close(&thread->ring);
@@ -309,6 +285,8 @@ static int enter(struct zf_hot_thread *thread)
     zf_hot_origin_take(&thread->origin);
     zf_os_fork_in_child(in_fork_child);
     error = zf_os_thread_at_exit(at_thread_exit, thread);
+    if (error == 0)
+        error = zf_hot_inherited_note(thread);
     if (error != 0)
         return error;
     thread->magic = ZF_HOT_MAGIC;
@@ -341,7 +319,7 @@ static int attach(const struct hot_thread_options *options, struct hot_thread_re
         return error;
     }
     report->active = thread->source;
-    report->self_tested = hot_guard_is_live();
+    report->self_tested = zf_hot_self_test_passes();
     if (!report->self_tested) {
         leave(thread);
         return -EIO;
@@ -400,7 +378,7 @@ void hot_thread_detach(void)
     struct zf_hot_thread *thread = zf_hot_thread_self();
     if (thread == NULL)
         return;
-    zf_hot_hold(thread);
+    (void)zf_hot_hold(thread);
     for (uint32_t index = 1; index < zf_hot_table_end(); ++index)
         if (zf_hot_is_open(thread, index))
             zf_hot_abandon(thread, index);

@@ -162,22 +162,35 @@ static inline bool zf_hot_watches(const struct zf_hot_thread *thread, enum hot_w
     return (thread->watched & (uint32_t)watch) != 0;
 }
 
+/* How the guard's state was when it went to work. */
+struct zf_hot_held {
+    unsigned char selector;
+    bool busy; /* it was at work already, and a signal handler has interrupted it */
+};
+
 /* From here on the guard is at work: it makes its own system calls, and its faults are not told
- * where they happen. `thread` may be NULL. */
-static inline void zf_hot_hold(struct zf_hot_thread *thread)
+ * where they happen. `thread` may be NULL. A signal handler may come in between any two of these
+ * lines, and those of the next function, and do the same. */
+static inline struct zf_hot_held zf_hot_hold(struct zf_hot_thread *thread)
 {
+    struct zf_hot_held held = {ZF_OS_CALLS_PASS, false};
     if (thread != NULL) {
-        thread->calls.selector = ZF_OS_CALLS_PASS;
+        held.busy = thread->busy;
         thread->busy = true;
+        held.selector = thread->calls.selector;
+        thread->calls.selector = ZF_OS_CALLS_PASS;
     }
     ZEROFAULT_COMPILER_FENCE();
+    return held;
 }
 
-/* From here on the program is. */
-static inline void zf_hot_go_on(struct zf_hot_thread *thread)
+/* From here on the program is, or what of the guard was interrupted. */
+static inline void zf_hot_go_on(struct zf_hot_thread *thread, struct zf_hot_held held)
 {
     ZEROFAULT_COMPILER_FENCE();
-    if (thread != NULL) {
+    if (thread != NULL && held.busy) {
+        thread->calls.selector = held.selector;
+    } else if (thread != NULL) {
         thread->busy = false;
         if (thread->calls.sections > 0)
             thread->calls.selector = ZF_OS_CALLS_WATCHED;

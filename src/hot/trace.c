@@ -17,6 +17,12 @@ const struct hot_tracer *zf_hot_tracer;
 
 __attribute__((section(".probes"))) volatile unsigned short zf_hot_violation_semaphore;
 
+/* A callback may have detached the thread, or forked. */
+static bool is_still(const struct zf_hot_thread *thread)
+{
+    return zf_hot_thread_self() == thread;
+}
+
 static void tell(struct zf_hot_thread *thread, hot_trace_hook *hook, void *context,
                  struct hot_trace_event *event)
 {
@@ -27,7 +33,8 @@ static void tell(struct zf_hot_thread *thread, hot_trace_hook *hook, void *conte
     event->thread_id = thread->thread_id;
     thread->tracing = true;
     hook(event, context);
-    thread->tracing = false;
+    if (is_still(thread))
+        thread->tracing = false;
 }
 
 void zf_hot_trace_begin(struct zf_hot_thread *thread, const struct hot_section *section,
@@ -37,7 +44,7 @@ void zf_hot_trace_begin(struct zf_hot_thread *thread, const struct hot_section *
     struct hot_trace_event event = {.section = section, .time_ns = zf_os_clock_ns()};
     if (tally->tracer != NULL) /* a section that is begun within itself starts anew */
         zf_hot_trace_end(thread, tally, event.time_ns, 0);
-    if (tracer == NULL || thread->tracing || section == &zf_hot_self_test)
+    if (tracer == NULL || !is_still(thread) || thread->tracing || section == &zf_hot_self_test)
         return;
     tally->tracer = tracer;
     tell(thread, tracer->begin, tracer->context, &event);
@@ -68,7 +75,7 @@ void zf_hot_trace_violation(struct zf_hot_thread *thread, const struct hot_viola
     if (thread != NULL)
         thread->tracing = true;
     tracer->violation(violation, tracer->context);
-    if (thread != NULL)
+    if (thread != NULL && is_still(thread))
         thread->tracing = false;
 }
 

@@ -106,6 +106,8 @@ static bool tell_sections(const struct catch *caught)
             continue;
         ++zf_hot_force(thread, index)->trapped;
         zf_hot_tell(thread, tally->section, tally, describe(caught, tally->section));
+        if (zf_hot_thread_self() != thread)
+            break;
         if (tally->section->hook == NULL)
             must_stop = true;
     }
@@ -118,10 +120,11 @@ static bool on_trap(const struct zf_os_trap *trap)
     struct catch caught = {.thread = trapping, .trap = trap};
     struct zf_hot_sample before;
     struct zf_hot_sample after;
+    struct zf_hot_held held;
     bool must_stop;
     if (caught.thread == NULL || caught.thread->busy)
         return false;
-    zf_hot_hold(caught.thread);
+    held = zf_hot_hold(caught.thread);
     before = zf_hot_sample_end(caught.thread, true);
     find_record(&caught);
     must_stop = false;
@@ -129,14 +132,14 @@ static bool on_trap(const struct zf_os_trap *trap)
         if (caught.has_record)
             zf_hot_stretches_add(&caught.thread->trapped, caught.from, caught.to,
                                  zf_hot_oldest_head(caught.thread));
-        caught.thread->busy = false; /* for good, if the hook does not return */
         must_stop = tell_sections(&caught);
-        caught.thread->busy = true;
+        if (zf_hot_thread_self() != caught.thread)
+            return must_stop; /* a hook has detached the thread, or forked */
         after = zf_hot_sample_begin(caught.thread, true);
         if (caught.thread->pause_depth == 0)
             zf_hot_leave_out(caught.thread, &before, &after);
     }
-    zf_hot_go_on(caught.thread);
+    zf_hot_go_on(caught.thread, held);
     return must_stop;
 }
 

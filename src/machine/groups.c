@@ -150,7 +150,7 @@ static bool parse_mount(char *line, struct mount *mount)
     mount->filesystem = next_word(&line);
     next_word(&line);
     mount->options = next_word(&line);
-    return *mount->filesystem != '\0';
+    return *mount->filesystem != '\0' && *mount->directory == '/';
 }
 
 /* Where below the mount a group is: its path without the part above the mount. A group outside of

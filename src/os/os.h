@@ -46,6 +46,9 @@ int zf_os_commit(void *base, size_t size_bytes);
 /* Give a whole reserved range back. The range must be one that zf_os_reserve returned. */
 int zf_os_release(void *base, size_t size_bytes);
 
+/* Give a part of a reserved range back, without what is behind it. */
+int zf_os_release_part(void *base, size_t size_bytes);
+
 /* Take addresses that reserved huge pages of this size will back, aligned to it, committed, none of
  * them resident; the system sets as many pages of its pools aside, on whatever node. -ENOMEM its
  * pools, or the control group, have too few; -EOPNOTSUPP no pages of this size. */

@@ -1,5 +1,5 @@
 /*
- * What the fake operating system does not know at all: what lies at an address, and its names.
+ * What the fake operating system does not know at all: what lies at an address, its names, forks.
  * Everything answers so, and calls that nobody may make without a success before abort.
  */
 #include <errno.h>
@@ -61,4 +61,14 @@ void zf_os_symbols_find(struct zf_os_symbols *symbols, uintptr_t address, bool i
     (void)is_return;
     (void)symbol;
     must(false); /* none was opened */
+}
+
+/* ---------------------------------------------------------------------------- children of forks */
+
+int zf_os_release_part(void *base, size_t size_bytes)
+{
+    (void)base;
+    (void)size_bytes;
+    must(false); /* there are none */
+    return -EOPNOTSUPP;
 }

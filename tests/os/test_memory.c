@@ -298,6 +298,7 @@ struct fork_answers {
     unsigned char *wiped;
     unsigned char *inherited;
     bool excluded_is_mapped;
+    bool guards_are_mapped;
     unsigned char wiped_byte;
     unsigned char inherited_byte;
 };
@@ -305,8 +306,11 @@ struct fork_answers {
 static void look_from_child(void *shared)
 {
     struct fork_answers *answers = shared;
-    answers->excluded_is_mapped =
-        is_mapped(answers->excluded) || is_mapped(answers->excluded + PAGE);
+    answers->excluded_is_mapped = is_mapped(answers->excluded);
+    /* Whatever is given back takes its guard with it: nothing else may lie there. */
+    answers->guards_are_mapped = is_mapped(answers->excluded + PAGE) &&
+                                 is_mapped(answers->wiped + PAGE) &&
+                                 is_mapped(answers->inherited + PAGE);
     answers->wiped_byte = *answers->wiped;
     answers->inherited_byte = *answers->inherited;
 }
@@ -327,6 +331,7 @@ static void fork_advice_decides_what_a_child_sees(void **state)
     assert_int_equal(run_in_child(look_from_child, answers), 0);
 
     assert_false(answers->excluded_is_mapped);
+    assert_true(answers->guards_are_mapped);
     assert_int_equal(answers->wiped_byte, 0);
     assert_int_equal(answers->inherited_byte, 7);
     assert_int_equal(*answers->wiped, 7);

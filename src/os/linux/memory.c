@@ -93,7 +93,6 @@ int zf_os_reserve(size_t size_bytes, size_t alignment, void **base)
     if (tail_bytes != 0)
         munmap(start + head_bytes + guarded_bytes, tail_bytes);
     *base = start + head_bytes;
-    (void)madvise(start + head_bytes + size_bytes, page_bytes, MADV_DONTFORK);
     ZF_ASSERT((uintptr_t)*base % alignment == 0);
     return 0;
 }
@@ -108,6 +107,12 @@ int zf_os_release(void *base, size_t size_bytes)
 {
     ZF_ASSERT(is_page_range(base, size_bytes));
     return munmap(base, size_bytes + zf_os_page_bytes()) == 0 ? 0 : -errno;
+}
+
+int zf_os_release_part(void *base, size_t size_bytes)
+{
+    ZF_ASSERT(is_page_range(base, size_bytes));
+    return munmap(base, size_bytes) == 0 ? 0 : -errno;
 }
 
 int zf_os_name(void *base, size_t size_bytes, const char *name)

@@ -106,9 +106,13 @@ ZF_UNINSTRUMENTED void zf_signal_dispatch(int number, siginfo_t *info, void *con
                                           const void *frame)
 {
     struct zf_signal *signal = __atomic_load_n(&installed, __ATOMIC_ACQUIRE);
+    int interrupted_error = errno;
+    bool is_ours;
     while (signal->number != number)
         signal = signal->next;
-    if (signal->handle(info, context))
+    is_ours = signal->handle(info, context);
+    errno = interrupted_error;
+    if (is_ours)
         return;
     hand_on(frame == context ? __atomic_load_n(&signal->last, __ATOMIC_ACQUIRE) : signal->first,
             number, info, context);

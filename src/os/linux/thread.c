@@ -3,8 +3,9 @@
  * plane.
  *
  * The lock is held across fork, so that a child never inherits it taken by a thread that it does
- * not have. A child made by a bare clone system call runs no handlers; the hot part notices such
- * a child by its wiped memory instead.
+ * not have. The program's own fork handlers may run meanwhile, on the thread that has it, and use
+ * the library: to them it is open. A child made by a bare clone system call runs no handlers; the
+ * hot part notices such a child by its wiped memory instead.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -27,6 +28,7 @@ struct exit_call {
     void *context;
 };
 static __thread struct exit_call exit_call;
+static __thread bool forking; /* this thread has the lock, for all of its fork */
 
 static void run_exit_call(void *set)
 {
@@ -38,12 +40,14 @@ static void run_exit_call(void *set)
 static void before_fork(void)
 {
     (void)pthread_mutex_lock(&table_mutex);
+    forking = true;
 }
 
 static void after_fork_in_parent(void)
 {
     atomic_store(&fork_last_ns, zf_os_clock_ns());
     (void)atomic_fetch_add(&forks_made, 1);
+    forking = false;
     (void)pthread_mutex_unlock(&table_mutex);
 }
 
@@ -51,6 +55,7 @@ static void after_fork_in_child(void)
 {
     void (*in_child)(void) = atomic_load(&fork_child);
     zf_os_fork_noticed();
+    forking = false;
     (void)pthread_mutex_unlock(&table_mutex);
     if (in_child != NULL)
         in_child();
@@ -101,19 +106,19 @@ void zf_os_fork_noticed(void)
 
 void zf_os_table_lock(void)
 {
-    int error = pthread_mutex_lock(&table_mutex);
+    int error = forking ? 0 : pthread_mutex_lock(&table_mutex);
     ZF_ASSERT(error == 0);
     (void)error;
 }
 
 void zf_os_table_unlock(void)
 {
-    int error = pthread_mutex_unlock(&table_mutex);
+    int error = forking ? 0 : pthread_mutex_unlock(&table_mutex);
     ZF_ASSERT(error == 0);
     (void)error;
 }
 
 bool zf_os_table_try_lock(void)
 {
-    return pthread_mutex_trylock(&table_mutex) == 0;
+    return forking || pthread_mutex_trylock(&table_mutex) == 0;
 }

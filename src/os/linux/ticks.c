@@ -14,7 +14,9 @@
 #include "os/os.h"
 
 #define CALIBRATION_NS 2000000u
-#define FRACTION_BITS 32
+#define FRACTION_BITS 26 /* a counter of 16 MHz and more, to a millionth of a percent */
+#define FRACTION_MASK ((UINT64_C(1) << FRACTION_BITS) - 1)
+#define READINGS 8
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static bool use_counter;
@@ -41,19 +43,40 @@ static bool kernel_trusts_counter(void)
 #endif
 }
 
+/* Both clocks at one moment. */
+struct moment {
+    uint64_t ns;
+    uint64_t ticks;
+};
+
+/* The counter before and after the clock, as close together as some tries bring them: whoever is
+ * taken off the CPU in between reads two moments. */
+static struct moment read_both(void)
+{
+    struct moment moment = {0};
+    uint64_t least = UINT64_MAX;
+    for (int i = 0; i < READINGS; ++i) {
+        uint64_t before = read_counter();
+        uint64_t ns = zf_os_clock_ns();
+        uint64_t apart = read_counter() - before;
+        if (apart >= least)
+            continue;
+        least = apart;
+        moment = (struct moment){ns, before + apart / 2};
+    }
+    return moment;
+}
+
 static void calibrate(void)
 {
-    uint64_t start_ns = zf_os_clock_ns();
-    uint64_t start = read_counter();
-    uint64_t spent_ns;
-    uint64_t ticks;
-    do {
-        spent_ns = zf_os_clock_ns() - start_ns;
-        ticks = read_counter() - start;
-    } while (spent_ns < CALIBRATION_NS);
-    use_counter = ticks > 0 && kernel_trusts_counter();
+    struct moment start = read_both();
+    struct moment end;
+    do
+        end = read_both();
+    while (end.ns - start.ns < CALIBRATION_NS);
+    use_counter = end.ticks > start.ticks && kernel_trusts_counter();
     if (use_counter)
-        ns_per_tick = (spent_ns << FRACTION_BITS) / ticks;
+        ns_per_tick = ((end.ns - start.ns) << FRACTION_BITS) / (end.ticks - start.ticks);
 }
 
 void zf_os_ticks_prepare(void)
@@ -73,5 +96,5 @@ uint64_t zf_os_ticks_to_ns(uint64_t ticks)
     if (!use_counter)
         return ticks;
     return (ticks >> FRACTION_BITS) * ns_per_tick +
-           (((ticks & UINT32_MAX) * ns_per_tick) >> FRACTION_BITS);
+           (((ticks & FRACTION_MASK) * ns_per_tick) >> FRACTION_BITS);
 }

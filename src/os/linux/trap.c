@@ -112,7 +112,7 @@ static int install(zf_os_trap_catcher *new_catcher)
 static bool is_traced(void)
 {
     static const char key[] = "\nTracerPid:\t";
-    char text[4096];
+    char text[16384]; /* a process may have many groups */
     const char *line = NULL;
     if (zf_os_read_file("/proc/self/status", text, sizeof text) > 0)
         line = strstr(text, key);
