@@ -207,6 +207,17 @@ static void resize_changes_the_last_allocation_in_place(void **state)
     arena_destroy(arena);
 }
 
+static void the_peak_is_of_before_a_resize_gave_back(void **state)
+{
+    struct arena *arena = create(PAGE);
+    void *object = arena_alloc(arena, 1000, 1);
+    (void)state;
+    assert_ptr_equal(arena_resize(arena, object, 1000, 10), object);
+    assert_int_equal(stats_of(arena).used_bytes, 10);
+    assert_int_equal(stats_of(arena).peak_bytes, 1000);
+    arena_destroy(arena);
+}
+
 static void rewind_gives_back_what_came_after_the_mark(void **state)
 {
     struct arena *arena = create(PAGE);
@@ -427,6 +438,7 @@ int main(void)
         cmocka_unit_test(alloc_refuses_and_counts_what_cannot_be),
         cmocka_unit_test(calloc_clears_old_content_and_refuses_overflow),
         cmocka_unit_test(resize_changes_the_last_allocation_in_place),
+        cmocka_unit_test(the_peak_is_of_before_a_resize_gave_back),
         cmocka_unit_test(rewind_gives_back_what_came_after_the_mark),
         cmocka_unit_test(rewind_refuses_a_mark_of_another_arena),
         cmocka_unit_test(stats_refuse_bad_arguments_and_serve_older_callers),

@@ -20,6 +20,7 @@
 #include <zerofault/group.h>
 #include <zerofault/hot.h>
 
+#include "arena/registry.h"
 #include "machine/nodes.h"
 #include "support/needs.h"
 #include "support/pages.h"
@@ -158,6 +159,24 @@ static void an_arena_that_was_carved_is_an_arena(void **state)
     assert_non_null(arena_alloc(arena, 1, 1));
     assert_null(arena_group_arena(part, MIB));
     assert_null(arena_group_arena(part, SIZE_MAX));
+    arena_group_destroy(group);
+}
+
+static void what_was_carved_is_known_as_handed_out(void **state)
+{
+    struct arena_group *group = create(&ARENA_GROUP_OPTIONS(.name = "g", .capacity_bytes = MIB));
+    struct arena_group_part *part = arena_group_at(group, 0);
+    struct zf_registry_facts facts;
+    uintptr_t carved;
+    (void)state;
+    assert_int_equal(arena_group_warmup(group, NULL, NULL, 0), 0);
+    carved = (uintptr_t)arena_group_carve(part, 50000, 1);
+    assert_true(zf_registry_ask(carved, &facts));
+    assert_true(facts.used_known);
+    assert_int_equal(facts.used_bytes, carved + 50000 - facts.begin);
+    arena_group_reset(group);
+    assert_true(zf_registry_ask(carved, &facts));
+    assert_int_equal(facts.used_bytes, carved - facts.begin);
     arena_group_destroy(group);
 }
 
@@ -304,6 +323,7 @@ int main(void)
         cmocka_unit_test(without_wishes_there_is_a_part_on_each_node_with_cpus_and_memory),
         cmocka_unit_test(a_part_is_carved_to_its_last_byte_and_then_refuses),
         cmocka_unit_test(an_arena_that_was_carved_is_an_arena),
+        cmocka_unit_test(what_was_carved_is_known_as_handed_out),
         cmocka_unit_test(threads_share_a_part_without_a_lock_and_without_overlap),
         cmocka_unit_test(carving_a_warm_part_takes_no_fault),
         cmocka_unit_test(mine_is_the_part_that_was_set_for_the_cpu),

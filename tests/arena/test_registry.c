@@ -125,9 +125,27 @@ static void reader_never_sees_a_torn_entry(void **state)
     zf_registry_remove(fixed);
 }
 
+static void who_gets_the_same_addresses_is_found_there(void **state)
+{
+    struct zf_registry_match match;
+    struct zf_registry_entry *gone = zf_registry_add(0x10000, 0x20000, "not inherited");
+    struct zf_registry_entry *neighbour = zf_registry_add(0x20000, 0x30000, "neighbour");
+    struct zf_registry_entry *entry = zf_registry_add(0x1f000, 0x20000, "here");
+    (void)state;
+    assert_true(zf_registry_find(0x1f000, &match));
+    assert_string_equal(match.name, "here");
+    assert_false(zf_registry_find(0x10000, &match));
+    assert_true(zf_registry_find(0x20000, &match));
+    assert_string_equal(match.name, "neighbour");
+    zf_registry_remove(entry);
+    zf_registry_remove(neighbour);
+    (void)gone;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(who_gets_the_same_addresses_is_found_there),
         cmocka_unit_test(address_is_found_with_name_and_offset_while_entered),
         cmocka_unit_test(more_entries_than_one_block_are_all_found),
         cmocka_unit_test(facts_are_told_and_asked_with_what_is_handed_out_now),

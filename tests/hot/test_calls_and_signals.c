@@ -15,6 +15,7 @@
 #include <sys/wait.h>
 #include <time.h>
 
+#include "hot/thread.h"
 #include "support/child.h"
 
 static volatile sig_atomic_t handled;
@@ -356,6 +357,68 @@ static void signals_that_are_not_the_watchs_go_where_they_went(void **state)
     assert_int_equal(result, 1);
 }
 
+/* -------------------------------------------------------------------- the guard, interrupted */
+
+static struct hot_section handlers_own = CALLS_SECTION("handler's own");
+
+static void open_and_close(int number)
+{
+    (void)number;
+    ++handled;
+    hot_section_begin(&handlers_own);
+    (void)hot_section_end(&handlers_own);
+}
+
+/* A handler interrupts the guard's own code: the watch and the state are those of before. */
+static void sections_in_a_handler_leave_the_guard_as_they_found_it(void **state)
+{
+    struct zf_hot_thread *thread;
+    struct zf_hot_held held;
+    (void)state;
+    handle_usr1(open_and_close, 0, false);
+    attach_watching(HOT_SOURCE_AUTO);
+    open_and_close(0); /* the first use takes a lock */
+    thread = zf_hot_thread_self();
+    hot_section_begin(&section);
+    assert_int_equal(thread->calls.selector, ZF_OS_CALLS_WATCHED);
+    held = zf_hot_hold(thread);
+    assert_int_equal(send_usr1(), 0);
+    assert_int_equal(thread->calls.selector, ZF_OS_CALLS_PASS);
+    assert_true(thread->busy);
+    zf_hot_go_on(thread, held);
+    assert_int_equal(thread->calls.selector, ZF_OS_CALLS_WATCHED);
+    assert_false(thread->busy);
+    assert_int_equal(hot_section_end(&section), 0);
+    assert_int_equal(handled, 2);
+}
+
+static void use_a_section_in_a_hook(const struct hot_violation *violation, void *context)
+{
+    (void)context;
+    handled += violation->kind == HOT_SYSTEM_CALL;
+    hot_section_begin(&handlers_own);
+    (void)hot_section_end(&handlers_own);
+}
+
+/* What the guard calls for itself after a hook is not counted in sections that are still open. */
+static void sections_in_a_hook_leave_the_guard_as_they_found_it(void **state)
+{
+    static struct hot_section inner = HOT_SECTION(
+        "inner", .policy = HOT_IGNORE, .reports_per_second = 100,
+        .policies = {[HOT_SYSTEM_CALL] = HOT_CALLBACK, [HOT_OVER_BUDGET] = HOT_CALLBACK},
+        .budget_ns = 1, .hook = use_a_section_in_a_hook);
+    (void)state;
+    attach_watching(HOT_SOURCE_BOTH);
+    handled = 0;
+    open_and_close(0);
+    hot_section_begin(&section);
+    hot_section_begin(&inner);
+    (void)bare_call();
+    assert_int_equal(hot_section_end(&inner), 2);
+    assert_int_equal(hot_section_end(&section), 1);
+    assert_int_equal(handled, 2);
+}
+
 #define TEST(name) cmocka_unit_test_teardown(name, detach)
 
 int main(void)
@@ -372,6 +435,8 @@ int main(void)
         TEST(interrupted_sleep_says_so),
         TEST(interrupted_read_is_restarted_when_asked_for),
         TEST(stopped_sleep_goes_on),
+        TEST(sections_in_a_handler_leave_the_guard_as_they_found_it),
+        TEST(sections_in_a_hook_leave_the_guard_as_they_found_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

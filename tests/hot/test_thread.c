@@ -171,6 +171,21 @@ static void guard_proves_itself_in_a_process_that_locks_all_mappings(void **stat
     assert_int_equal(status, 0);
 }
 
+static void a_thread_attaches_while_the_guards_are_switched_off(void **state)
+{
+    struct hot_thread_report report;
+    int error;
+    (void)state;
+    hot_switch(false);
+    error = try_attach(HOT_SOURCE_AUTO, &report);
+    assert_false(hot_guard_is_live()); /* it would see nothing now */
+    hot_switch(true);
+    assert_int_equal(error, 0);
+    assert_true(report.self_tested);
+    assert_true(hot_guard_is_live());
+    assert_int_equal(faults_seen_on_fresh_page(), 1);
+}
+
 static void attach_refuses_a_second_time_and_bad_arguments(void **state)
 {
     struct hot_thread_report report;
@@ -494,6 +509,7 @@ int main(void)
         cmocka_unit_test_teardown(first_begin_attaches_by_itself, detach),
         cmocka_unit_test(guard_proves_itself_in_a_process_that_locks_all_mappings),
         cmocka_unit_test_teardown(attached_thread_tells_how_and_can_be_attached_so_again, detach),
+        cmocka_unit_test_teardown(a_thread_attaches_while_the_guards_are_switched_off, detach),
         cmocka_unit_test_teardown(attach_refuses_a_second_time_and_bad_arguments, detach),
         cmocka_unit_test_teardown(clean_begin_and_end_make_no_system_call, detach),
         cmocka_unit_test_teardown(refused_ring_falls_back_to_rusage_and_says_why, detach),

@@ -155,6 +155,28 @@ static void a_mount_table_of_any_length_is_read(void **state)
     assert_int_equal(memory.cgroup_free_bytes, 3072);
 }
 
+/* Nor is a mount point that no kernel writes followed. */
+static void a_mount_table_that_makes_no_sense_is_no_limit(void **state)
+{
+    struct zf_machine_memory memory;
+    char root[] = "/tmp/zerofault-machine-XXXXXX";
+    char command[128];
+    (void)state;
+    assert_non_null(mkdtemp(root));
+    (void)snprintf(command, sizeof command, "mkdir -p %s/proc/self", root);
+    assert_int_equal(system(command), 0);
+    write_file(root, "proc/meminfo", "MemAvailable: 1024 kB\n", 0, "");
+    write_file(root, "proc/self/cgroup", "0::/\n", 0, "");
+    write_file(root, "proc/self/mountinfo", "9 8 0:7 / cg rw - cgroup2 none rw\n", 0, "");
+
+    int rc = zf_machine_memory(root, &memory);
+
+    (void)snprintf(command, sizeof command, "rm -r %s", root);
+    assert_int_equal(system(command), 0);
+    assert_int_equal(rc, 0);
+    assert_int_equal(memory.cgroup_free_bytes, SIZE_MAX);
+}
+
 static void this_machine_has_memory(void **state)
 {
     struct zf_machine_memory memory, same;
@@ -180,6 +202,7 @@ int main(void)
         cmocka_unit_test(what_cannot_be_told_is_no_limit),
         cmocka_unit_test(a_root_without_proc_is_an_error),
         cmocka_unit_test(a_mount_table_of_any_length_is_read),
+        cmocka_unit_test(a_mount_table_that_makes_no_sense_is_no_limit),
         cmocka_unit_test(this_machine_has_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
