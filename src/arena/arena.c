@@ -254,7 +254,10 @@ int zf_arena_warm(struct arena_control *control, const struct warmup_options *op
                   struct warmup_report *report)
 {
     struct zf_os_forks forks = zf_os_forks();
-    int error = zf_warmup_region(&control->region, &control->wishes, options, report);
+    struct zf_warmup_wishes wishes = control->wishes;
+    int error;
+    wishes.forked = zf_arena_forks(control) != 0;
+    error = zf_warmup_region(&control->region, &wishes, options, report);
     if (error == 0)
         error = warm_page(control, options);
     tell_warmed(control, forks, error, report);

@@ -53,6 +53,9 @@ static inline bool zf_arena_is_valid(const struct arena *arena)
 /* An arena's wishes for memory of the library's own beside it: small pages, near it if possible. */
 struct zf_warmup_wishes zf_arena_page_wishes(const struct zf_warmup_wishes *wishes);
 
+/* Forks since the warmup that have shared the arena's pages. */
+uint64_t zf_arena_forks(const struct arena_control *control);
+
 /* Warm up both regions; fills all of the report. Returns what arena_warmup documents. */
 int zf_arena_warm(struct arena_control *control, const struct warmup_options *options,
                   struct warmup_report *report);

@@ -251,10 +251,20 @@ void arena_group_reset(struct arena_group *group)
 
 /* ---------------------------------------------------------------------------------------- parts */
 
+/* Of a CPU that is not in the table; also in a child of fork that was to find the group empty: its
+ * part refuses everything. */
+static struct arena_group_part *part_of_others(const struct arena_group *group)
+{
+    static struct arena_group_part nothing;
+    return group->parts_count == 0 ? &nothing : group->parts[0];
+}
+
 struct arena_group_part *arena_group_mine(const struct arena_group *group)
 {
     size_t cpu = zf_os_cpu();
-    return group->parts[cpu < group->cpus_count ? group->part_of_cpu[cpu] : 0];
+    if (ZEROFAULT_UNLIKELY(cpu >= group->cpus_count))
+        return part_of_others(group);
+    return group->parts[group->part_of_cpu[cpu]];
 }
 
 size_t arena_group_parts_count(const struct arena_group *group)

@@ -32,14 +32,19 @@ static void give_report(struct warmup_report *report, struct warmup_report *know
         zf_result_give(report, known, sizeof *known);
 }
 
-/* Pages that a fork has shared are present as before, and fault at the next write. No interface
- * tells; so forks are counted, and every one marks the arena until it is warmed up again. */
-static bool check_forks(const struct arena_control *control, struct warmup_report *report)
+uint64_t zf_arena_forks(const struct arena_control *control)
 {
     struct zf_os_forks then = control->facts.forks, now = zf_os_forks();
     bool shares = control->wishes.fork == WARMUP_FORK_INHERIT || control->region.fork_error != 0;
     ZF_ASSERT(now.made >= then.made && now.undergone >= then.undergone);
-    report->forks = shares ? now.made - then.made + now.undergone - then.undergone : 0;
+    return shares ? now.made - then.made + now.undergone - then.undergone : 0;
+}
+
+/* Pages that a fork has shared are present as before, and fault at the next write. No interface
+ * tells; so forks are counted, and every one marks the arena until it is warmed up again. */
+static bool check_forks(const struct arena_control *control, struct warmup_report *report)
+{
+    report->forks = zf_arena_forks(control);
     if (report->forks == 0)
         return false;
     if (report->populate.error == 0) {
@@ -60,11 +65,26 @@ static uint64_t count_migrated(const struct arena_control *control)
     return now.known && then->known ? now.pages_migrated - then->pages_migrated : 0;
 }
 
+/* What no warmup has granted cannot have drifted, and is no better for it. */
+static bool check_warmed(const struct arena_control *control, struct warmup_report *report)
+{
+    if (control->facts.warmups != 0 && control->facts.warm_error == 0)
+        return false;
+    if (report->populate.error == 0) {
+        report->populate.error = -EFAULT;
+        report->populate.remedy = "No warmup of this arena has succeeded: call arena_warmup.";
+    }
+    report->proven = 0;
+    report->result = -EFAULT;
+    return true;
+}
+
 int arena_verify(struct arena *arena, const struct arena_verify_options *options,
                  struct warmup_report *report)
 {
     struct arena_verify_options known_options;
     struct warmup_report known, of_page;
+    struct zf_warmup_wishes wishes;
     bool exact;
     int rc = check_call(arena, report);
     if (rc == 0)
@@ -75,10 +95,12 @@ int arena_verify(struct arena *arena, const struct arena_verify_options *options
         return rc;
     ZF_ASSERT(zf_arena_is_valid(arena));
     exact = known_options.mode == ARENA_VERIFY_EXACT;
-    rc = zf_warmup_verify_region(&arena->control->region, &arena->control->wishes, exact, &known);
+    wishes = arena->control->wishes;
+    wishes.forked = zf_arena_forks(arena->control) != 0;
+    rc = zf_warmup_verify_region(&arena->control->region, &wishes, exact, &known);
     /* The head drifts as the arena does, and has no items of its own. */
     if (rc == 0) {
-        struct zf_warmup_wishes wishes = zf_arena_page_wishes(&arena->control->wishes);
+        wishes = zf_arena_page_wishes(&arena->control->wishes);
         wishes.bind = WARMUP_OFF;
         rc = zf_warmup_verify_region(&arena->control->control_region, &wishes, exact, &of_page);
         known.result = rc;
@@ -89,7 +111,7 @@ int arena_verify(struct arena *arena, const struct arena_verify_options *options
             known.populate.remedy = "The arena's own head has drifted: call arena_rewarm.";
         }
     }
-    if (check_forks(arena->control, &known))
+    if (check_forks(arena->control, &known) | check_warmed(arena->control, &known))
         rc = -EFAULT;
     known.migrated_pages = count_migrated(arena->control);
     give_report(report, &known, arena->control);

@@ -43,10 +43,8 @@ int zf_os_reserve(size_t size_bytes, size_t alignment, void **base);
  * becomes resident. -ENOMEM the system's commit limit. */
 int zf_os_commit(void *base, size_t size_bytes);
 
-/* Give a whole reserved range back. The range must be one that zf_os_reserve returned. */
+/* Give a whole range of zf_os_reserve back, or a part of one. */
 int zf_os_release(void *base, size_t size_bytes);
-
-/* Give a part of a reserved range back, without what is behind it. */
 int zf_os_release_part(void *base, size_t size_bytes);
 
 /* Take addresses that reserved huge pages of this size will back, aligned to it, committed, none of
@@ -109,6 +107,12 @@ struct zf_os_residency {
 /* Fill in what is known; never more than is so. -EOPNOTSUPP the system cannot even tell what is
  * present; other errors as the system gives them. */
 int zf_os_residency(const void *base, size_t size_bytes, struct zf_os_residency *residency);
+
+/* May all of it be read and written? 0; -EACCES; -ENXIO a part is gone; -EOPNOTSUPP not known. */
+int zf_os_writable(const void *base, size_t size_bytes);
+
+/* Count bytes in pages that other processes have too: a write takes a new one. -EOPNOTSUPP. */
+int zf_os_shared_bytes(const void *base, size_t size_bytes, size_t *shared_bytes);
 
 /* Count the bytes that are present and locked by the system's own accounting. `known` is what
  * zf_os_residency has just told of the range, which spares asking again, or NULL. -EOPNOTSUPP the
@@ -223,8 +227,7 @@ struct zf_os_counters {
 
 void zf_os_counters(struct zf_os_counters *counters);
 
-/* Monotonic time. */
-uint64_t zf_os_clock_ns(void);
+uint64_t zf_os_clock_ns(void); /* monotonic */
 
 /* The cheapest clock for short durations, in ticks of its own; prepare it once per process before
  * the first reading. Conversion is for differences. */
@@ -239,7 +242,7 @@ uint32_t zf_os_thread_id(void);
  * by a zero byte; or -errno, -EFBIG when it does not fit. */
 ssize_t zf_os_read_file(const char *path, char *text, size_t size_bytes);
 
-/* Write a text to a small file that is there. 0, or -errno. */
+/* Write a text to one that is there. 0, or -errno. */
 int zf_os_write_file(const char *path, const char *text);
 
 /* ----------------------------------------------------------------------------------- fault ring */
@@ -592,8 +595,6 @@ void zf_os_fork_noticed(void);
 /* One lock for the control plane's tables; never taken in begin or end. */
 void zf_os_table_lock(void);
 void zf_os_table_unlock(void);
-
-/* Take it if it is free; for who may not wait. */
-bool zf_os_table_try_lock(void);
+bool zf_os_table_try_lock(void); /* for who may not wait */
 
 #endif

@@ -48,6 +48,10 @@ const char *zf_warmup_remedy_populate(int error, enum warmup_limit limit)
         return "Warm up again to finish: the pages done so far are kept.";
     if (error == -EHWPOISON)
         return "Replace the broken memory module that the kernel log names.";
+    if (error == -EACCES)
+        return "Make the whole arena readable and writable again: a part of it was protected.";
+    if (error == -ENXIO)
+        return "Make the arena again: a part of it was unmapped.";
     if (limit == WARMUP_LIMIT_CGROUP)
         return "Raise the memory limit of the control group, or make the arena smaller.";
     if (error == -ENOMEM)

@@ -26,7 +26,11 @@ void zf_warmup_learn_nodes(struct zf_warmup_run *run)
     run->nodes_known =
         zf_nodes_usable(run->root, &run->usable) == 0 && zf_node_set_count(&run->usable) != 0;
     run->only_node = -1;
-    if (zf_nodes_with_memory(run->root, &memory) == 0 && zf_node_set_count(&memory) == 1)
+    if (zf_nodes_with_memory(run->root, &memory) != 0)
+        return;
+    run->confined =
+        run->nodes_known && zf_node_set_count(&run->usable) < zf_node_set_count(&memory);
+    if (zf_node_set_count(&memory) == 1)
         run->only_node = zf_node_set_next(&memory, 0);
 }
 
@@ -207,7 +211,7 @@ static int short_node(const struct zf_warmup_run *run, size_t *needed_bytes, siz
 {
     const struct zf_region *region = run->region;
     const struct zf_node_set *nodes = &region->placement.nodes;
-    size_t missing_bytes = region->size_bytes - run->residency.present_bytes;
+    size_t missing_bytes = zf_warmup_missing_bytes(run);
     size_t total_bytes = 0;
     for (int node = zf_node_set_next(nodes, 0); node >= 0;
          node = zf_node_set_next(nodes, node + 1)) {

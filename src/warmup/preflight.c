@@ -9,6 +9,7 @@
 
 #include "base/arith.h"
 #include "machine/memory.h"
+#include "machine/nodes.h"
 #include "warmup/run.h"
 
 /* The last level of page tables costs one entry of 8 bytes per page. */
@@ -84,16 +85,57 @@ static int check_lock(struct zf_warmup_run *run)
     return run->wishes->lock == WARMUP_REQUIRE ? lock->error : 0;
 }
 
+/* The nodes that a cpuset leaves to this process have less than the machine, and when they are full
+ * the OOM killer comes. */
+static int check_allowed_nodes(struct zf_warmup_run *run, size_t missing_bytes)
+{
+    size_t free_bytes = 0, needed_bytes = with_page_tables(missing_bytes, run->region->page_bytes);
+    if (!run->confined || missing_bytes == 0)
+        return 0;
+    for (int node = zf_node_set_next(&run->usable, 0); node >= 0;
+         node = zf_node_set_next(&run->usable, node + 1)) {
+        size_t of_node = zf_node_free_bytes(run->root, node);
+        free_bytes += zf_min(of_node, SIZE_MAX - free_bytes);
+    }
+    if (needed_bytes > free_bytes)
+        run->report->populate.error = refuse(run, WARMUP_LIMIT_NODE, needed_bytes, free_bytes);
+    return run->report->populate.error;
+}
+
+size_t zf_warmup_missing_bytes(const struct zf_warmup_run *run)
+{
+    size_t missing_bytes = run->region->size_bytes - run->residency.present_bytes;
+    size_t shared_bytes;
+    if (run->wishes->forked &&
+        zf_os_shared_bytes(run->region->base, run->region->size_bytes, &shared_bytes) == 0)
+        missing_bytes += zf_min(shared_bytes, run->residency.present_bytes);
+    return missing_bytes;
+}
+
+int zf_warmup_check_room(struct zf_warmup_run *run)
+{
+    size_t missing_bytes = zf_warmup_missing_bytes(run);
+    int rc = check_memory(run, missing_bytes);
+    if (rc == 0)
+        rc = check_allowed_nodes(run, missing_bytes);
+    return rc == 0 ? zf_warmup_check_nodes(run) : rc;
+}
+
 int zf_warmup_check_small(struct zf_warmup_run *run)
 {
-    const struct zf_region *region = run->region;
-    int rc = run->wishes->huge_pages == WARMUP_REQUIRE ? region->huge_error : 0;
-    ZF_ASSERT(region->pool_page_bytes == 0);
+    int rc = run->wishes->huge_pages == WARMUP_REQUIRE ? run->region->huge_error : 0;
+    ZF_ASSERT(run->region->pool_page_bytes == 0);
     if (rc == 0)
-        rc = check_memory(run, region->size_bytes - run->residency.present_bytes);
-    if (rc == 0)
-        rc = zf_warmup_check_nodes(run);
+        rc = zf_warmup_check_room(run);
     return rc == 0 ? check_lock(run) : rc;
+}
+
+int zf_warmup_check_writable(struct zf_warmup_run *run)
+{
+    int rc = zf_os_writable(run->region->base, run->region->size_bytes);
+    if (rc == 0 || rc == -EOPNOTSUPP)
+        return 0;
+    return run->report->populate.error = rc;
 }
 
 int zf_warmup_preflight(struct zf_warmup_run *run)
@@ -106,6 +148,8 @@ int zf_warmup_preflight(struct zf_warmup_run *run)
     run->report->bind.error = run->region->bind_error;
     run->report->home_node = zf_placement_node(&run->region->placement);
     rc = check_settled(run);
+    if (rc == 0)
+        rc = zf_warmup_check_writable(run);
     if (run->wishes->beside)
         return rc;
     if (rc == 0)

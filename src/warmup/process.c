@@ -127,10 +127,42 @@ static int warm_code(struct zf_process_run *run, struct process_item *item)
     return rc != 0 ? rc : walk.error;
 }
 
+struct need {
+    size_t size_bytes;
+    size_t missing_bytes;
+};
+
+/* What writing to a stretch will take: all that is not there yet, and at most the whole of it. */
+static int add_missing(const struct zf_os_image *image, void *context)
+{
+    struct need *need = context;
+    struct zf_os_residency residency = {0};
+    if (!image->writable)
+        return 0;
+    (void)zf_os_residency(image->base, image->size_bytes, &residency);
+    need->size_bytes += image->size_bytes;
+    need->missing_bytes += image->size_bytes - residency.present_bytes;
+    return 0;
+}
+
+/* A table of gigabytes may be static, and larger than the memory that is left. */
+static int check_data(struct process_item *item)
+{
+    struct need need = {0};
+    int rc = zf_os_each_image(add_missing, &need);
+    if (rc == 0)
+        rc = zf_process_check_memory(need.missing_bytes);
+    if (rc != 0)
+        item->asked_bytes = need.size_bytes;
+    return rc;
+}
+
 static int warm_data(struct zf_process_run *run, struct process_item *item)
 {
     struct walk walk = {.run = run, .item = item, .writable = true};
-    int rc = zf_os_each_image(warm_image, &walk);
+    int rc = check_data(item);
+    if (rc == 0)
+        rc = zf_os_each_image(warm_image, &walk);
     return rc != 0 ? rc : walk.error;
 }
 

@@ -20,7 +20,7 @@ const char *zf_process_remedy_image(int error)
     if (error == -EOPNOTSUPP)
         return REMEDY_PROC;
     if (error == -ENOMEM)
-        return "Free memory, or load fewer and smaller objects.";
+        return "Free memory, raise the control group's limit, or make static data smaller.";
     return REMEDY_DRIFT;
 }
 

@@ -21,6 +21,8 @@ struct zf_warmup_run {
     bool locked_ahead;                /* pages were locked as they came */
     bool was_empty;                   /* no page was there before this warmup */
     bool nodes_known;                 /* the system tells of nodes */
+    bool confined;                    /* to some of the nodes with memory */
+    bool accessible;                  /* the region may be written to; of a look */
     bool pools_hopeful;               /* a pool of reserved huge pages may serve the region */
     bool pool_hopeful[ZF_OS_POOLS_COUNT];
     bool may_touch;                   /* a page that seems absent may be touched to make sure */
@@ -104,6 +106,15 @@ struct warmup_hugetlb *zf_warmup_pool_of(struct warmup_report *report, int pool)
 /* Settle which nodes there are and, the first time, which one "local" is. 0, or the refusal of the
  * policy for it. */
 int zf_warmup_settle_home(struct zf_warmup_run *run);
+
+/* Bytes that warming up will take: what is not there, and what has to be copied. */
+size_t zf_warmup_missing_bytes(const struct zf_warmup_run *run);
+
+/* Is there room for them, so that nobody is ended for want of it? 0 or -ENOMEM. */
+int zf_warmup_check_room(struct zf_warmup_run *run);
+
+/* May the region still be written to, or did somebody protect or unmap it? 0; -EACCES; -ENXIO. */
+int zf_warmup_check_writable(struct zf_warmup_run *run);
 
 /* Refuse a required placement on a node that has too little. 0 or -ENOMEM. */
 int zf_warmup_check_nodes(struct zf_warmup_run *run);

@@ -37,6 +37,17 @@ static void check_unknown(struct warmup_item *item, int error)
     item->remedy = item->error == 0 ? NULL : "Mount /proc, and allow move_pages, to have it seen.";
 }
 
+/* A write to what was protected or unmapped would be the end of the process. */
+static bool check_access(struct zf_warmup_run *run)
+{
+    struct warmup_item *item = &run->report->populate;
+    int rc = zf_warmup_check_writable(run);
+    run->accessible = rc == 0;
+    if (rc != 0)
+        item->remedy = zf_warmup_remedy_populate(rc, WARMUP_LIMIT_NONE);
+    return rc != 0;
+}
+
 static bool check_presence(struct zf_warmup_run *run)
 {
     struct warmup_report *report = run->report;
@@ -137,6 +148,19 @@ static bool check_writes(struct zf_warmup_run *run)
     return true;
 }
 
+/* Writing takes a page for each that is missing or shared. Where there is no room for them, the
+ * cheap look has found drift already, or a fork will be found. */
+static bool may_write(struct zf_warmup_run *run)
+{
+    struct warmup_report *report = run->report;
+    int rc = 0;
+    if (run->accessible && run->region->pool_page_bytes == 0)
+        rc = zf_warmup_check_room(run);
+    if (rc != 0)
+        report->populate.remedy = zf_warmup_remedy_populate(rc, report->limit);
+    return run->accessible && rc == 0;
+}
+
 int zf_warmup_verify_region(struct zf_region *region, const struct zf_warmup_wishes *wishes,
                             bool exact, struct warmup_report *report)
 {
@@ -153,11 +177,12 @@ int zf_warmup_verify_region(struct zf_region *region, const struct zf_warmup_wis
     run.counting_error = exact ? zf_warmup_check_counting(region->page_bytes) : 0;
     zf_os_counters(&before);
     drifted = check_presence(&run);
+    drifted |= check_access(&run);
     drifted |= check_locks(&run);
     drifted |= check_nodes(&run);
     drifted |= check_pools(&run);
     zf_warmup_tell_sizes(&run);
-    if (exact)
+    if (exact && may_write(&run))
         drifted |= check_writes(&run);
     zf_os_counters(&after);
     report->faults_minor = after.faults_minor - before.faults_minor;

@@ -20,6 +20,7 @@ struct zf_warmup_wishes {
     const char *name; /* of the region, for the static probes; or NULL */
     int node;         /* -1 local, or several */
     enum arena_placement placement;
+    bool forked; /* since the last warmup, so that other processes may have its pages too */
     bool beside; /* another region, whose limits were checked a moment ago; this one is small */
 };
 

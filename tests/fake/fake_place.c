@@ -9,6 +9,20 @@
 
 #include "fake/fake_range.h"
 
+int zf_os_writable(const void *base, size_t size_bytes)
+{
+    (void)fake_range_of(base, size_bytes, true);
+    return 0;
+}
+
+/* There is nobody to share with. */
+int zf_os_shared_bytes(const void *base, size_t size_bytes, size_t *shared_bytes)
+{
+    (void)fake_range_of(base, size_bytes, true);
+    *shared_bytes = 0;
+    return 0;
+}
+
 size_t fake_os_node_bytes(int node)
 {
     size_t bytes = 0;

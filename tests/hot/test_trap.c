@@ -269,29 +269,6 @@ static void what_the_hook_itself_does_is_left_out(void **state)
     assert_int_equal(trapped.address, address_of_page(2));
 }
 
-static void fail_a_call(const struct hot_violation *violation, void *context)
-{
-    (void)context;
-    traps += violation->trapped;
-    errno = EBADF;
-}
-
-static void interrupted_code_keeps_its_errno(void **state)
-{
-    static struct hot_section failing =
-        HOT_SECTION("failing", .policy = HOT_TRAP, .hook = fail_a_call);
-    int kept;
-    (void)state;
-    attach();
-    hot_section_begin(&failing);
-    errno = ERANGE;
-    plant_faults(1);
-    kept = errno;
-    (void)hot_section_end(&failing);
-    assert_int_equal(traps, 1);
-    assert_int_equal(kept, ERANGE);
-}
-
 static sigjmp_buf jump;
 
 static void jump_out(const struct hot_violation *violation, void *context)
@@ -597,7 +574,6 @@ int main(void)
         TEST(section_without_the_policy_is_told_at_its_end),
         TEST(nothing_traps_between_sections_and_in_pauses),
         TEST(what_the_hook_itself_does_is_left_out),
-        TEST(interrupted_code_keeps_its_errno),
         TEST(hook_may_leave_by_siglongjmp),
         TEST(works_with_every_source_and_with_other_watches),
         TEST(blocked_trap_comes_late_and_says_so),
