@@ -265,14 +265,16 @@ ZEROFAULT_COLD void *arena_refuse(struct arena *arena, size_t size_bytes, size_t
 ZEROFAULT_INLINE void *arena_alloc(struct arena *arena, size_t size_bytes, size_t alignment)
 {
     uintptr_t mask = alignment - 1;
-    uintptr_t start = (arena->next + mask) & ~mask;
+    uintptr_t gap_bytes = (0 - arena->next) & mask;
+    uintptr_t start = arena->next + gap_bytes;
+    size_t needed_bytes;
     if (ZEROFAULT_UNLIKELY((alignment & mask) != 0))
         return arena_refuse(arena, size_bytes, alignment);
-    /* The first comparison catches an alignment of 0 and a sum that wrapped. */
-    if (ZEROFAULT_UNLIKELY(start < arena->next || start > arena->end ||
-                           size_bytes > arena->end - start))
+    /* An alignment of 0 makes the gap larger than any arena. */
+    if (ZEROFAULT_UNLIKELY(__builtin_add_overflow(gap_bytes, size_bytes, &needed_bytes) ||
+                           needed_bytes > arena->end - arena->next))
         return arena_refuse(arena, size_bytes, alignment);
-    arena->next = start + size_bytes;
+    arena->next += needed_bytes;
     return (void *)start;
 }
 

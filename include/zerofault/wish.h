@@ -12,10 +12,10 @@ enum warmup_wish {
 
 /* What a child of fork finds where the arena was. */
 enum warmup_fork {
-    WARMUP_FORK_EXCLUDE =
-        0,              /* nothing: a copy would turn every warm page of the parent into a fault */
-    WARMUP_FORK_WIPE,   /* zeros, and a head that refuses every call */
-    WARMUP_FORK_INHERIT /* a copy-on-write copy; parent and child must warm up again after each
+    WARMUP_FORK_EXCLUDE = 0, /* nothing, and a head that refuses every call: a copy would turn every
+                                warm page of the parent into a fault */
+    WARMUP_FORK_WIPE,        /* zeros, and such a head */
+    WARMUP_FORK_INHERIT      /* a copy-on-write copy; parent and child must warm up again after each
                            fork, and arena_verify says so */
 };
 

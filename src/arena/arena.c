@@ -75,6 +75,9 @@ struct zf_warmup_wishes zf_arena_page_wishes(const struct zf_warmup_wishes *wish
     for (int pool = 0; pool < ZF_OS_POOLS_COUNT; ++pool)
         small.hugetlb[pool] = WARMUP_OFF;
     small.bind = WARMUP_PREFER;
+    /* What was in the arena is gone in a child; a head that refuses every call has to be there. */
+    if (small.fork == WARMUP_FORK_EXCLUDE)
+        small.fork = WARMUP_FORK_WIPE;
     return small;
 }
 
@@ -124,7 +127,7 @@ static int create_region(struct zf_region *region, const struct zf_warmup_wishes
     return zf_region_create(region, &options);
 }
 
-/* The head's own memory: small pages, but excluded from fork and locked like the arena's. */
+/* The head's own memory: small pages, locked like the arena's, and empty in a child of fork. */
 static int create_page(struct arena_page **out, const struct zf_warmup_wishes *wishes)
 {
     struct zf_warmup_wishes small = zf_arena_page_wishes(wishes);

@@ -27,6 +27,7 @@ struct zf_registry_entry {
     atomic_uintptr_t begin; /* 0 when the entry is free */
     atomic_uintptr_t end;
     _Atomic uint64_t name[NAME_WORDS];
+    _Atomic uint64_t last_fork; /* that this process may have undergone and still have it; or ~0 */
     struct zf_registry_facts facts; /* under the table lock */
 };
 
@@ -98,6 +99,7 @@ struct zf_registry_entry *zf_registry_add(uintptr_t begin, uintptr_t end, const 
     entry = free_entry();
     if (entry != NULL) {
         memset(&entry->facts, 0, sizeof entry->facts);
+        atomic_store_explicit(&entry->last_fork, UINT64_MAX, memory_order_relaxed);
         write_entry(entry, begin, end, name);
     }
     zf_os_table_unlock();
@@ -110,6 +112,9 @@ void zf_registry_tell(struct zf_registry_entry *entry, const struct zf_registry_
     ZF_ASSERT(facts->warm_error != 0 || facts->warm_bytes <= entry->end - entry->begin);
     zf_os_table_lock();
     entry->facts = *facts;
+    atomic_store_explicit(&entry->last_fork,
+                          facts->fork == WARMUP_FORK_EXCLUDE ? zf_os_forks().undergone : UINT64_MAX,
+                          memory_order_relaxed);
     zf_os_table_unlock();
 }
 
@@ -119,6 +124,12 @@ void zf_registry_remove(struct zf_registry_entry *entry)
     zf_os_table_lock();
     write_entry(entry, 0, 0, "");
     zf_os_table_unlock();
+}
+
+/* A child of fork does not have what it does not inherit, whatever it has there now. */
+static bool is_here(struct zf_registry_entry *entry)
+{
+    return zf_os_forks().undergone <= atomic_load_explicit(&entry->last_fork, memory_order_relaxed);
 }
 
 /* Returns 1 on a match, 0 on none; a torn look is repeated a bounded number of times and then
@@ -140,7 +151,7 @@ static bool match_entry(struct zf_registry_entry *entry, uintptr_t address,
             continue;
         memcpy(match->name, words, sizeof match->name);
         match->offset_bytes = address - begin;
-        return true;
+        return is_here(entry);
     }
     return false;
 }
@@ -164,7 +175,8 @@ static struct zf_registry_entry *owner_of(uintptr_t address)
     while (block != NULL) {
         for (size_t i = 0; i < BLOCK_ENTRIES; ++i)
             if (address >= atomic_load_explicit(&block->entries[i].begin, memory_order_relaxed) &&
-                address < atomic_load_explicit(&block->entries[i].end, memory_order_relaxed))
+                address < atomic_load_explicit(&block->entries[i].end, memory_order_relaxed) &&
+                is_here(&block->entries[i]))
                 return &block->entries[i];
         block = atomic_load_explicit(&block->next, memory_order_acquire);
     }
@@ -180,9 +192,9 @@ ZF_UNINSTRUMENTED static uintptr_t read_next(const uintptr_t *next)
 /* In a child of fork the arena's head may be gone with the arena. */
 static void find_used(struct zf_registry_facts *facts)
 {
-    bool is_here =
+    bool has_head =
         facts->fork == WARMUP_FORK_INHERIT || facts->forks.undergone == zf_os_forks().undergone;
-    uintptr_t next = facts->next != NULL && is_here ? read_next(facts->next) : 0;
+    uintptr_t next = facts->next != NULL && has_head ? read_next(facts->next) : 0;
     /* The head of a group's part lies in the arena itself, which may have been emptied. */
     facts->used_known = next >= facts->begin && next <= facts->end;
     facts->used_bytes = facts->used_known ? next - facts->begin : 0;

@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "arena/registry.h"
 #include "arena/repairing.h"
 #include "support/child.h"
 #include "support/sanitizer.h"
@@ -121,6 +122,8 @@ struct found {
     uint64_t faults;
     size_t damaged_pages;
     bool refuses;
+    uintptr_t begin;
+    bool is_listed;
 };
 
 static void repair_in_child(void *shared)
@@ -169,26 +172,35 @@ static void try_all_in_child(void *shared)
     struct found *found = shared;
     struct arena *arena = found->arena;
     struct arena_statistics statistics = ARENA_STATISTICS_INIT;
+    struct zf_registry_match match;
     found->verified = arena_verify(arena, NULL, NULL);
     found->rewarmed = arena_rewarm(arena, NULL, NULL);
     found->refuses = arena_alloc(arena, 1, 1) == NULL && arena_move(arena, 0, NULL) == -EINVAL &&
                      arena_stats(arena, &statistics) == -EINVAL && *arena_name(arena) == '\0';
+    found->is_listed = zf_registry_find(found->begin, &match);
     arena_destroy(arena);
 }
 
-static void a_child_whose_arena_was_wiped_is_refused(void **state)
+static void a_child_that_does_not_have_the_arena_is_refused(void **state)
 {
+    static const enum warmup_fork kinds[] = {WARMUP_FORK_EXCLUDE, WARMUP_FORK_WIPE};
     struct found *found = shared_create(sizeof *found);
-    struct arena *arena = create_for_fork(WARMUP_FORK_WIPE, false);
+    struct zf_registry_match match;
     (void)state;
-    found->arena = arena;
-    assert_int_equal(run_in_child(try_all_in_child, found), 0);
-    assert_int_equal(found->verified, -EINVAL);
-    assert_int_equal(found->rewarmed, -EINVAL);
-    assert_true(found->refuses);
-    assert_content(arena, arena->begin);
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; ++i) {
+        struct arena *arena = create_for_fork(kinds[i], false);
+        *found = (struct found){.arena = arena, .begin = arena->begin};
+        assert_int_equal(run_in_child(try_all_in_child, found), 0);
+        assert_int_equal(found->verified, -EINVAL);
+        assert_int_equal(found->rewarmed, -EINVAL);
+        assert_true(found->refuses);
+        /* What the child has there now is not the arena. */
+        assert_int_equal(found->is_listed, kinds[i] == WARMUP_FORK_WIPE);
+        assert_true(zf_registry_find(arena->begin, &match));
+        assert_content(arena, arena->begin);
+        arena_destroy(arena);
+    }
     shared_destroy(found, sizeof *found);
-    arena_destroy(arena);
 }
 
 int main(void)
@@ -198,7 +210,7 @@ int main(void)
         cmocka_unit_test(the_exact_look_counts_the_pages_that_a_fork_has_shared),
         cmocka_unit_test(a_fork_does_not_mark_an_arena_that_children_do_not_share),
         cmocka_unit_test(a_child_repairs_what_it_has_inherited),
-        cmocka_unit_test(a_child_whose_arena_was_wiped_is_refused),
+        cmocka_unit_test(a_child_that_does_not_have_the_arena_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
