@@ -265,16 +265,16 @@ ZEROFAULT_COLD void *arena_refuse(struct arena *arena, size_t size_bytes, size_t
 ZEROFAULT_INLINE void *arena_alloc(struct arena *arena, size_t size_bytes, size_t alignment)
 {
     uintptr_t mask = alignment - 1;
-    uintptr_t gap_bytes = (0 - arena->next) & mask;
-    uintptr_t start = arena->next + gap_bytes;
-    size_t needed_bytes;
-    if (ZEROFAULT_UNLIKELY((alignment & mask) != 0))
+    uintptr_t start = (arena->next + mask) & ~mask;
+    uintptr_t stop = start + size_bytes;
+    if (ZEROFAULT_UNLIKELY((alignment & mask) != 0 || mask > SIZE_MAX / 2 ||
+                           size_bytes > SIZE_MAX / 2 - mask))
         return arena_refuse(arena, size_bytes, alignment);
-    /* An alignment of 0 makes the gap larger than any arena. */
-    if (ZEROFAULT_UNLIKELY(__builtin_add_overflow(gap_bytes, size_bytes, &needed_bytes) ||
-                           needed_bytes > arena->end - arena->next))
+    /* With 64 bits the sum cannot wrap: programs live in the lower half of all addresses. */
+    if (ZEROFAULT_UNLIKELY(stop > arena->end ||
+                           (sizeof(void *) < sizeof(uint64_t) && stop < arena->next)))
         return arena_refuse(arena, size_bytes, alignment);
-    arena->next += needed_bytes;
+    arena->next = stop;
     return (void *)start;
 }
 
