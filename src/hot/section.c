@@ -16,6 +16,7 @@
 #include "hot/brief.h"
 #include "hot/deliver.h"
 #include "hot/durations.h"
+#include "hot/pause.h"
 #include "hot/sample.h"
 #include "hot/self_test.h"
 #include "hot/syscalls.h"
@@ -24,6 +25,14 @@
 
 /* Watches that begin and end need not ask about. */
 #define PASSIVE_WATCHES (HOT_WATCH_KERNEL_FAULTS | HOT_WATCH_CALL_CHAINS | HOT_WATCH_TRAPS)
+
+/* Of this thread, while the guards were switched off: as many ends have nothing to close. */
+static ZEROFAULT_THREAD_LOCAL uint32_t begins_missed;
+
+void zf_hot_forget_missed(void)
+{
+    begins_missed = 0;
+}
 
 /* Switched off, a guard can still be tested. */
 static bool is_on(const struct hot_section *section)
@@ -62,14 +71,27 @@ static void adopt(struct zf_hot_thread *thread, uint32_t index, const struct hot
         zf_hot_durations_open(&thread->tallies[index]);
 }
 
+/* What that takes is nothing to sections that are open. */
+static void adopt_aside(struct zf_hot_thread *thread, uint32_t index,
+                        const struct hot_section *section)
+{
+    struct zf_hot_sample before = zf_hot_sample_end(thread, true), after;
+    adopt(thread, index, section);
+    after = zf_hot_sample_begin(thread, true);
+    if (thread->pause_depth == 0)
+        zf_hot_leave_out(thread, &before, &after);
+}
+
 /* Ask twice: whoever has just set what forbids a way hides slots, but not this one yet. */
 static enum way show_slot(struct zf_hot_thread *thread, uint32_t index,
                           const struct hot_section *section)
 {
     enum way way = way_of(thread, section);
     if (way != WAY_LONG) {
-        const struct hot_section **shown = way == WAY_INLINE ? &zf_hot_slot(thread, index)->section
-                                                             : &thread->tallies[index].brief;
+        const struct hot_section **shown;
+        zf_hot_hide(thread, index);
+        shown = way == WAY_INLINE ? &zf_hot_slot(thread, index)->section
+                                  : &thread->tallies[index].brief;
         __atomic_store_n(shown, section, __ATOMIC_SEQ_CST);
         if (way_of(thread, section) == way)
             return way;
@@ -103,7 +125,11 @@ void hot_section_begin_slow(struct hot_section *section)
     struct zf_hot_thread *thread;
     struct zf_hot_held held;
     uint32_t index;
-    if (!is_on(section) || zf_hot_brief_begin(section))
+    if (!is_on(section)) {
+        ++begins_missed;
+        return;
+    }
+    if (zf_hot_brief_begin(section))
         return;
     thread = zf_hot_thread_require();
     index = zf_hot_table_index(section);
@@ -111,7 +137,7 @@ void hot_section_begin_slow(struct hot_section *section)
         return; /* the matching end finds nothing open and says so */
     held = zf_hot_hold(thread);
     if (thread->tallies[index].section != section)
-        adopt(thread, index, section);
+        adopt_aside(thread, index, section);
     ZEROFAULT_PROBE1(section_begin, section->name);
     if (zf_hot_is_traced() || thread->tallies[index].tracer != NULL)
         zf_hot_trace_begin(thread, section, &thread->tallies[index]);
@@ -173,6 +199,10 @@ static uint64_t end_without_begin(struct zf_hot_thread *thread, struct hot_secti
                                   uint32_t index)
 {
     struct zf_hot_finding finding = {.counts = {[HOT_MISUSE] = 1}};
+    if (begins_missed > 0) {
+        --begins_missed;
+        return 0;
+    }
     if (!is_on(section) || drop_ignored(section, &finding) == 0)
         return 0;
     zf_hot_table_misuse(index);
@@ -210,11 +240,13 @@ static bool close_clean(struct zf_hot_thread *thread, const struct hot_section *
 }
 
 static uint64_t close_dirty(struct zf_hot_thread *thread, const struct hot_section *section,
-                            uint32_t index, const struct zf_hot_sample *now)
+                            uint32_t index, const struct zf_hot_sample *now, uint64_t misuses)
 {
     struct zf_hot_tally *tally = &thread->tallies[index];
     struct zf_hot_finding finding = zf_hot_find(thread, index, now);
-    uint64_t total = drop_ignored(section, &finding);
+    uint64_t total;
+    finding.counts[HOT_MISUSE] += misuses;
+    total = drop_ignored(section, &finding);
     zf_hot_calls_leave(thread, index);
     zf_hot_slot(thread, index)->head = HOT_SLOT_CLOSED;
     if (tally->durations != NULL)
@@ -236,7 +268,7 @@ static uint64_t close_slot(struct zf_hot_thread *thread, const struct hot_sectio
     if (!zf_hot_is_counting(thread, index))
         now = thread->pause_begin; /* nothing since then is the section's */
     if (!is_clean(thread, index, &now) || !close_clean(thread, section, index, &now))
-        total = close_dirty(thread, section, index, &now);
+        total = close_dirty(thread, section, index, &now, 0);
     ZEROFAULT_PROBE2(section_end, section->name, total);
     if (traced && zf_hot_self == thread)
         zf_hot_trace_end(thread, &thread->tallies[index], time_ns, total);
@@ -256,7 +288,11 @@ uint64_t hot_section_end_slow(struct hot_section *section)
     struct zf_hot_held held;
     uint32_t index = zf_hot_table_known(section);
     uint64_t total;
-    if (is_off_and_closed(section) || zf_hot_brief_end(section))
+    if (is_off_and_closed(section)) {
+        begins_missed -= begins_missed > 0;
+        return 0;
+    }
+    if (zf_hot_brief_end(section))
         return 0;
     thread = zf_hot_thread_self();
     held = zf_hot_hold(thread);
@@ -271,13 +307,17 @@ uint64_t hot_section_end_slow(struct hot_section *section)
 
 void zf_hot_abandon(struct zf_hot_thread *thread, uint32_t index)
 {
-    struct zf_hot_finding finding = {.counts = {[HOT_MISUSE] = 1}};
+    struct zf_hot_tally *tally = &thread->tallies[index];
+    const struct hot_section *section = tally->section;
+    struct zf_hot_sample now = zf_hot_sample_end(thread, zf_hot_is_timed(section));
+    bool traced = tally->tracer != NULL;
+    uint64_t total;
     ZF_ASSERT(zf_hot_is_open(thread, index));
-    zf_hot_calls_leave(thread, index);
-    zf_hot_slot(thread, index)->head = HOT_SLOT_CLOSED;
-    add_to_tally(&thread->tallies[index], &finding);
-    if (thread->tallies[index].tracer != NULL)
-        zf_hot_trace_end(thread, &thread->tallies[index], zf_os_clock_ns(), 1);
+    if (!zf_hot_is_counting(thread, index))
+        now = thread->pause_begin;
+    total = close_dirty(thread, section, index, &now, 1);
+    if (traced && zf_hot_self == thread)
+        zf_hot_trace_end(thread, tally, zf_os_clock_ns(), total);
 }
 
 /* -------------------------------------------------------------------------------------- queries */

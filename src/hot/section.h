@@ -26,7 +26,10 @@ struct zf_hot_tally *zf_hot_force(struct zf_hot_thread *thread, uint32_t index);
 /* Note a violation inside an open section; its end will find it. */
 void zf_hot_raise(struct zf_hot_thread *thread, uint32_t index, enum hot_kind kind);
 
-/* Close a section whose end will never come, as one misuse. */
+/* Close a section whose end will never come: what it found, and one misuse. */
 void zf_hot_abandon(struct zf_hot_thread *thread, uint32_t index);
+
+/* Of a thread that attaches: begins while the guards were off are past. */
+void zf_hot_forget_missed(void);
 
 #endif

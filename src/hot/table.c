@@ -14,6 +14,7 @@
 
 struct row {
     const struct hot_section *section;
+    uint64_t identity;                       /* of its name and place */
     struct hot_section_statistics retired;   /* counts of threads that are gone */
     struct hot_histogram *retired_durations; /* theirs too; NULL while there are none */
 };
@@ -35,13 +36,34 @@ uint32_t zf_hot_table_known(const struct hot_section *section)
     return slot_bytes / (uint32_t)sizeof(struct hot_slot);
 }
 
-/* An object that was unloaded and loaded again comes back at the same place with a fresh section.
- * */
+/* A text that may be gone when it is to be compared (FNV-1a). */
+static uint64_t mix(uint64_t hash, const char *text)
+{
+    for (; text != NULL && *text != '\0'; ++text)
+        hash = (hash ^ (unsigned char)*text) * UINT64_C(0x100000001b3);
+    return hash ^ 0xff;
+}
+
+static uint64_t identity_of(const struct hot_section *section)
+{
+    uint64_t hash = mix(UINT64_C(0xcbf29ce484222325), section->name);
+    return mix(hash, section->file) + (uint64_t)section->line;
+}
+
+/* A section without a number at the address of one that has: an object was unloaded. Loaded again,
+ * it goes on; another object's section is another one. Either way what threads keep of it in their
+ * slots is no longer so. */
 static uint32_t find_row(const struct hot_section *section)
 {
-    for (uint32_t index = 1; index < rows_end; ++index)
-        if (rows[index].section == section)
+    for (uint32_t index = 1; index < rows_end; ++index) {
+        if (rows[index].section != section)
+            continue;
+        for (struct zf_hot_thread *thread = threads; thread != NULL; thread = thread->next)
+            zf_hot_hide(thread, index);
+        if (rows[index].identity == identity_of(section))
             return index;
+        rows[index].section = NULL;
+    }
     return 0;
 }
 
@@ -55,6 +77,7 @@ uint32_t zf_hot_table_index(struct hot_section *section)
     if (index == 0 && rows_end < ZF_HOT_SLOTS) {
         index = rows_end;
         rows[index].section = section;
+        rows[index].identity = identity_of(section);
         __atomic_store_n(&rows_end, index + 1, __ATOMIC_RELEASE);
     }
     __atomic_store_n(&section->slot_bytes, index * (uint32_t)sizeof(struct hot_slot),

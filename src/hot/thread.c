@@ -283,12 +283,14 @@ static int enter(struct zf_hot_thread *thread)
     thread->tripwire.armed = is_armed;
     thread->thread_id = zf_os_thread_id();
     zf_hot_origin_take(&thread->origin);
+    (void)zf_os_clock_ns(); /* the clock's pages are this guard's business, not a section's */
     zf_os_fork_in_child(in_fork_child);
     error = zf_os_thread_at_exit(at_thread_exit, thread);
     if (error == 0)
         error = zf_hot_inherited_note(thread);
     if (error != 0)
         return error;
+    zf_hot_forget_missed();
     thread->magic = ZF_HOT_MAGIC;
     zf_hot_table_add(thread);
     put_in_view(thread);
@@ -379,9 +381,12 @@ void hot_thread_detach(void)
     if (thread == NULL)
         return;
     (void)zf_hot_hold(thread);
-    for (uint32_t index = 1; index < zf_hot_table_end(); ++index)
+    for (uint32_t index = 1; index < zf_hot_table_end(); ++index) {
         if (zf_hot_is_open(thread, index))
             zf_hot_abandon(thread, index);
+        if (zf_hot_self != thread)
+            return; /* a hook has done it */
+    }
     leave(thread);
 }
 

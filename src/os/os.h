@@ -587,7 +587,7 @@ struct zf_os_forks {
 
 struct zf_os_forks zf_os_forks(void);
 
-/* Count a fork that ran no handlers, in the child that noticed it. */
+/* In the child of a fork that ran no handlers: count it, and free the lock below. */
 void zf_os_fork_noticed(void);
 
 /* -------------------------------------------------------------------------------------- locking */

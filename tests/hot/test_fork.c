@@ -11,9 +11,12 @@
 
 #include <dirent.h>
 #include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -198,6 +201,48 @@ static void fork_handlers_may_use_the_library(void **state)
     assert_int_equal(*answer, 7);
 }
 
+/* Threads that hold the library's lock again and again, while children are made that run no fork
+ * handlers. */
+static atomic_bool asking;
+
+static void *ask_for_statistics(void *context)
+{
+    struct hot_section_statistics stats = HOT_SECTION_STATISTICS_INIT;
+    while (atomic_load(&asking))
+        (void)hot_section_stats(&in_handlers, &stats);
+    return context;
+}
+
+static void a_child_of_a_bare_clone_finds_the_lock_free(void **state)
+{
+    pthread_t threads[3];
+    (void)state;
+    need_exact_faults(); /* no sanitizer with threads survives a fork that it does not see */
+    assert_int_equal(hot_thread_attach(NULL, NULL), 0);
+    hot_section_begin(&in_handlers);
+    (void)hot_section_end(&in_handlers);
+    atomic_store(&asking, true);
+    for (size_t i = 0; i < 3; ++i)
+        assert_int_equal(pthread_create(&threads[i], NULL, ask_for_statistics, NULL), 0);
+    (void)alarm(60);
+    for (int round = 0; round < 40; ++round) {
+        int status = -1;
+        pid_t child = (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
+        if (child == 0) {
+            (void)alarm(10);
+            hot_section_begin(&in_handlers);
+            (void)hot_section_end(&in_handlers);
+            (void)syscall(SYS_exit_group, 0);
+        }
+        assert_int_equal(waitpid(child, &status, 0), child);
+        assert_int_equal(status, 0);
+    }
+    (void)alarm(0);
+    atomic_store(&asking, false);
+    for (size_t i = 0; i < 3; ++i)
+        (void)pthread_join(threads[i], NULL);
+}
+
 /* ---------------------------------------------------------------------------------------- hooks */
 
 static pid_t forked;
@@ -271,6 +316,7 @@ int main(void)
         cmocka_unit_test_teardown(a_child_keeps_what_it_maps_where_a_guard_page_was, forget),
         cmocka_unit_test_teardown(a_child_keeps_no_descriptor_of_any_thread, forget),
         cmocka_unit_test_teardown(fork_handlers_may_use_the_library, forget),
+        cmocka_unit_test_teardown(a_child_of_a_bare_clone_finds_the_lock_free, forget),
         cmocka_unit_test_teardown(a_hook_may_fork_and_both_return, forget),
         cmocka_unit_test_teardown(a_hook_may_detach_its_thread, forget),
     };

@@ -199,14 +199,25 @@ ZF_UNINSTRUMENTED static void on_old_call(ucontext_t *stopped, uintptr_t behind)
     registers[REG_RIP] = (greg_t)(uintptr_t)zf_call_gate_int80;
 }
 
+/* What the call's thread was doing. When another synchronous signal was waiting (a trap that is
+ * blocked), the kernel has made a frame for its handler first, and this context is that handler at
+ * its first instruction: its third argument is the context beneath. */
+ZF_UNINSTRUMENTED static ucontext_t *stopped_at(ucontext_t *stopped, uintptr_t behind)
+{
+    while ((uintptr_t)stopped->uc_mcontext.gregs[REG_RIP] != behind)
+        stopped = (ucontext_t *)stopped->uc_mcontext.gregs[REG_RDX];
+    return stopped;
+}
+
 ZF_UNINSTRUMENTED static bool on_signal(siginfo_t *info, void *context)
 {
+    uintptr_t behind = (uintptr_t)info->si_call_addr;
     if (info->si_code != CODE_USER_DISPATCH || selector == NULL)
         return false;
     if (info->si_arch == ARCHITECTURE_X86_64)
-        on_call(context, (uintptr_t)info->si_call_addr);
+        on_call(stopped_at(context, behind), behind);
     else
-        on_old_call(context, (uintptr_t)info->si_call_addr);
+        on_old_call(stopped_at(context, behind), behind);
     return true;
 }
 

@@ -54,7 +54,7 @@ static void after_fork_in_parent(void)
 static void after_fork_in_child(void)
 {
     void (*in_child)(void) = atomic_load(&fork_child);
-    zf_os_fork_noticed();
+    (void)atomic_fetch_add(&forks_undergone, 1);
     forking = false;
     (void)pthread_mutex_unlock(&table_mutex);
     if (in_child != NULL)
@@ -101,7 +101,9 @@ struct zf_os_forks zf_os_forks(void)
 
 void zf_os_fork_noticed(void)
 {
+    static const pthread_mutex_t nobodys = PTHREAD_MUTEX_INITIALIZER;
     (void)atomic_fetch_add(&forks_undergone, 1);
+    table_mutex = nobodys; /* whoever had it is not here */
 }
 
 void zf_os_table_lock(void)
