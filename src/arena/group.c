@@ -173,10 +173,12 @@ static int create_store(const struct plan *plan, const struct arena_group_option
     size_t cpus_bytes = plan->cpus_count * sizeof(uint16_t);
     struct arena *store;
     struct arena_group *group;
+    /* As an arena's head: what a child does not have has to say so. */
+    enum warmup_fork fork = options->fork == WARMUP_FORK_EXCLUDE ? WARMUP_FORK_WIPE : options->fork;
     int rc = arena_create(&store, &ARENA_OPTIONS(.name = "group",
                                                  .capacity_bytes = sizeof *group + parts_bytes +
                                                                    cpus_bytes + 2 * CACHE_LINE,
-                                                 .lock = options->lock, .fork = options->fork));
+                                                 .lock = options->lock, .fork = fork));
     if (rc != 0)
         return rc;
     group = arena_calloc(store, 1, sizeof *group, CACHE_LINE);

@@ -122,7 +122,6 @@ static void tell(struct delivery *delivery, struct hot_violation violation)
             hot_report_add(&violation, delivery->report);
         else
             (void)hot_violation_print(&violation, stderr);
-        return;
     }
     if (section->hook != NULL && policy >= HOT_CALLBACK)
         tell_hook(delivery, &violation);

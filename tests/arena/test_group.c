@@ -22,6 +22,7 @@
 
 #include "arena/registry.h"
 #include "machine/nodes.h"
+#include "support/child.h"
 #include "support/needs.h"
 #include "support/pages.h"
 #include "support/sanitizer.h"
@@ -281,6 +282,36 @@ static void mine_is_the_part_that_was_set_for_the_cpu(void **state)
     arena_group_destroy(group);
 }
 
+/* Whether a child of fork, which was to find nothing, is refused. */
+static void use_a_group_that_is_not_here(void *shared)
+{
+    struct arena_group **group = shared;
+    struct arena_group_part *mine = arena_group_mine(*group);
+    bool refuses = arena_group_carve(mine, 1, 1) == NULL && arena_group_arena(mine, 1) == NULL &&
+                   arena_group_parts_count(*group) == 0 &&
+                   arena_group_warmup(*group, NULL, NULL, 0) == -EINVAL;
+    arena_group_destroy(*group);
+    *group = refuses ? NULL : *group;
+}
+
+static void a_child_has_a_part_that_refuses(void **state)
+{
+    static const enum warmup_fork kinds[] = {WARMUP_FORK_EXCLUDE, WARMUP_FORK_WIPE};
+    struct arena_group **shared = shared_create(sizeof *shared);
+    (void)state;
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; ++i) {
+        struct arena_group *group =
+            create(&ARENA_GROUP_OPTIONS(.capacity_bytes = MIB, .fork = kinds[i]));
+        assert_int_equal(arena_group_warmup(group, NULL, NULL, 0), 0);
+        *shared = group;
+        assert_int_equal(run_in_child(use_a_group_that_is_not_here, shared), 0);
+        assert_null(*shared);
+        assert_non_null(arena_group_carve(arena_group_mine(group), 1, 1));
+        arena_group_destroy(group);
+    }
+    shared_destroy(shared, sizeof *shared);
+}
+
 static void mine_is_on_the_nearest_node_that_has_a_part(void **state)
 {
     struct zf_node_set usable = {{0}};
@@ -327,6 +358,7 @@ int main(void)
         cmocka_unit_test(threads_share_a_part_without_a_lock_and_without_overlap),
         cmocka_unit_test(carving_a_warm_part_takes_no_fault),
         cmocka_unit_test(mine_is_the_part_that_was_set_for_the_cpu),
+        cmocka_unit_test(a_child_has_a_part_that_refuses),
         cmocka_unit_test(mine_is_on_the_nearest_node_that_has_a_part),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -45,6 +45,7 @@ int test_topology(void);
 int test_placement(void);
 int test_fallback(void);
 int test_huge_pages(void);
+int test_room(void);
 int test_too_small(void);
 int test_balancing(void);
 int test_fork(void);

@@ -10,8 +10,8 @@ int main(void)
 {
     /* Balancing comes last: it leaves pages behind that are yet to fault. */
     static int (*const groups[])(void) = {
-        test_topology, test_placement, test_fallback, test_huge_pages, test_pools,
-        test_fork,     test_drift,     test_causes,   test_too_small,  test_balancing,
+        test_topology, test_placement, test_fallback, test_huge_pages, test_pools,     test_fork,
+        test_drift,    test_causes,    test_room,     test_too_small,  test_balancing,
     };
     struct utsname name;
     int failed = 0;
