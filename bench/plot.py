@@ -5,6 +5,7 @@ usage: plot.py [FOLDER]          default: build/release/bench-results of this tr
 
 One bar for each case, on a logarithmic axis: from the left edge to p50, with a thin line on to p99
 and a tick at p99.9. Nothing beyond Python's own library is needed.
+Exit status: 0; 1 nothing to draw, or a line that is no figure.
 """
 import json
 import math
@@ -17,6 +18,7 @@ LABEL = 250
 PLOT = 560
 MARGIN = 16
 HEAD = 54
+DRAWN = ("p50", "p99", "p99.9")
 STYLE = (
     "text{font:13px sans-serif;fill:#222}.title{font-weight:bold}.axis{stroke:#ddd}"
     ".bar{fill:#4878a8}.whisker{stroke:#222;stroke-width:1.5}.small{font-size:11px;fill:#666}"
@@ -26,11 +28,18 @@ STYLE = (
 def read_cases(path):
     """{case: {metric: value}}, in the order of the file, without setup and what was left out."""
     cases = {}
-    with open(path, encoding="utf-8") as stream:
-        for line in stream:
-            figure = json.loads(line)
-            cases.setdefault(figure["case"], {})[figure["metric"]] = figure["value"]
-    return {case: metrics for case, metrics in cases.items() if "p50" in metrics}
+    with open(path, encoding="utf-8", errors="replace") as stream:
+        for number, line in enumerate(stream, 1):
+            try:
+                figure = json.loads(line)
+                cases.setdefault(figure["case"], {})[figure["metric"]] = float(figure["value"])
+            except (ValueError, KeyError, TypeError):
+                sys.exit(f"{path}:{number}: not a figure: {line.rstrip()}")
+    cases = {case: metrics for case, metrics in cases.items() if "p50" in metrics}
+    for case, metrics in cases.items():
+        if not all(metrics.get(name, 0) > 0 for name in DRAWN):
+            sys.exit(f"{path}: {case} does not have all of {', '.join(DRAWN)}: was it cut off?")
+    return cases
 
 
 class Axis:
@@ -59,7 +68,7 @@ def draw_grid(axis, bottom):
 
 def draw_case(axis, top, case, metrics):
     middle = top + ROW / 2
-    p50, p99, p99_9 = (axis.x(metrics[name]) for name in ("p50", "p99", "p99.9"))
+    p50, p99, p99_9 = (axis.x(metrics[name]) for name in DRAWN)
     yield f'<text x="{LABEL - 8}" y="{middle + 4}" text-anchor="end">{escape(case)}</text>'
     yield (f'<rect class="bar" x="{LABEL}" y="{top + 5}" width="{round(p50 - LABEL, 1)}" '
            f'height="{ROW - 10}"/>')

@@ -1,5 +1,6 @@
 #include <inttypes.h>
 #include <stdalign.h>
+#include <string.h>
 #include <zerofault/zerofault.h>
 
 struct order {
@@ -13,8 +14,10 @@ int main(void)
     int rc = arena_create(&orders, &ARENA_OPTIONS(.name = "orders", .capacity_bytes = 16u << 20));
     if (rc == 0)
         rc = arena_warmup(orders, NULL, &report);
-    if (rc != 0)
+    if (rc != 0) {
+        fprintf(stderr, "orders: %s\n", strerror(-rc));
         return warmup_report_print(&report, stderr), 1;
+    }
 
     static struct hot_section tick = HOT_SECTION("tick");
     hot_section_begin(&tick);
@@ -26,5 +29,5 @@ int main(void)
 
     printf("%s: 1000000 orders, %" PRIu64 " page faults\n", tick.name, violations);
     arena_destroy(orders);
-    return 0;
+    return fflush(stdout) != 0 ? perror("orders"), 1 : 0;
 }

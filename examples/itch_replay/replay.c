@@ -38,9 +38,8 @@ static const char usage_text[] =
     "--json           one JSON object per line and number, and no table\n"
     "--help           this text\n"
     "\n"
-    "Exit status: 0; 1 the file is cut or malformed, memory does not suffice, or the books "
-    "differ;\n"
-    "2 wrong usage. itch_generate makes a file to try it on.\n";
+    "Exit status: 0; 1 the file is cut or malformed, memory does not suffice, the books differ,\n"
+    "or the output cannot be written; 2 wrong usage. itch_generate makes a file to try it on.\n";
 
 struct arguments {
     const char *file_name;   /* of the parent; - is standard input */
@@ -314,17 +313,25 @@ static int open_input(const char *file_name)
     return S_ISREG(file.st_mode) ? fd : spool(fdopen(fd, "rb"));
 }
 
+/* A table that did not arrive was not printed. */
+static int finish(int status)
+{
+    if (fflush(stdout) == 0 && ferror(stdout) == 0)
+        return status;
+    return complain("standard output", "cannot be written");
+}
+
 int main(int argc, char **argv)
 {
     struct arguments arguments = {0};
     int status = parse_arguments(argc, argv, &arguments);
     int fd;
     if (status >= 0)
-        return status;
+        return finish(status);
     if (arguments.mode != NULL)
         return run_child(&arguments);
     fd = open_input(arguments.file_name);
     if (fd < 0)
         return complain(arguments.file_name, strerror(errno));
-    return run_parent(&arguments, fd);
+    return finish(run_parent(&arguments, fd));
 }

@@ -274,7 +274,8 @@ static void print_usage(FILE *stream)
     fputs("\n  --size BYTES    how much memory, in whole pages; K, M or G may follow;\n"
           "                  default 40000000\n"
           "  --help          this text\n\n"
-          "Exit status: 0 all was measured, 1 a variant was refused, 2 wrong usage.\n",
+          "Exit status: 0 all was measured, 1 a variant was refused or the output could not be\n"
+          "written, 2 wrong usage.\n",
           stream);
 }
 
@@ -317,6 +318,15 @@ static int refuse_usage(const char *what, const char *which)
     return EXIT_USAGE;
 }
 
+/* A table that did not arrive was not printed. */
+static int finish(int status)
+{
+    if (fflush(stdout) == 0 && ferror(stdout) == 0)
+        return status;
+    fputs("lazy_vs_warm: standard output cannot be written\n", stderr);
+    return EXIT_REFUSED;
+}
+
 int main(int argc, char **argv)
 {
     static const struct option options[] = {{"size", required_argument, NULL, 's'},
@@ -328,7 +338,7 @@ int main(int argc, char **argv)
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
         if (option == 'h') {
             print_usage(stdout);
-            return 0;
+            return finish(0);
         }
         if (option != 's')
             return EXIT_USAGE;
@@ -345,5 +355,5 @@ int main(int argc, char **argv)
     }
     if (prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0) != 0)
         perror("lazy_vs_warm: transparent huge pages stay on");
-    return variant != NULL ? run_one(variant, size_bytes) : run_all(size_bytes);
+    return finish(variant != NULL ? run_one(variant, size_bytes) : run_all(size_bytes));
 }

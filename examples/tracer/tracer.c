@@ -6,9 +6,11 @@
  * chrome://tracing open. One frame in four uses a page for the first time: its fault stands on the
  * timeline where it happened, with its address.
  */
+#include <errno.h>
 #include <inttypes.h>
 #include <stdalign.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <zerofault/zerofault.h>
 
@@ -104,6 +106,15 @@ static uint64_t run_frame(unsigned char *buffer, size_t frame)
     return hot_section_end(&whole);
 }
 
+/* Returns the exit status: 1, with a message, when what was written did not arrive. */
+static int finish(FILE *file, const char *name)
+{
+    int failed = ferror(file);
+    if (fclose(file) != 0 || failed)
+        return fprintf(stderr, "tracer: %s cannot be written\n", name), 1;
+    return 0;
+}
+
 int main(int argument_count, char **arguments)
 {
     static struct trace trace;
@@ -112,9 +123,13 @@ int main(int argument_count, char **arguments)
     struct arena *arena;
     static unsigned char buffer[BUFFER_BYTES];
     uint64_t violations = 0;
-    FILE *file = argument_count == 2 ? fopen(arguments[1], "w") : NULL;
-    if (file == NULL)
+    FILE *file;
+    int status;
+    if (argument_count != 2)
         return fprintf(stderr, "usage: tracer FILE\n"), 2;
+    file = fopen(arguments[1], "w");
+    if (file == NULL)
+        return fprintf(stderr, "tracer: %s: %s\n", arguments[1], strerror(errno)), 1;
     if (arena_create(&arena, &ARENA_OPTIONS(.capacity_bytes = sizeof(struct entry[ENTRIES_MAX]))) ||
         arena_warmup(arena, NULL, NULL))
         return fprintf(stderr, "tracer: no memory\n"), 1;
@@ -130,5 +145,6 @@ int main(int argument_count, char **arguments)
     printf("%zu entries in %s, %" PRIu64 " violations, seen by %s\n", trace.count, arguments[1],
            violations, hot_source_name(hot_source_active()));
     arena_destroy(arena);
-    return fclose(file) == 0 ? 0 : 1;
+    status = finish(file, arguments[1]);
+    return finish(stdout, "standard output") | status;
 }

@@ -5,7 +5,7 @@
  *
  * The signal handler sets a flag that the warmup looks at between two chunks. What was done by then
  * stays done, and the report says how far that is: a later warmup of the same arena would finish
- * the rest. Exit status: 0 warm; 130 stopped; 1 it could not be warmed; 2 usage.
+ * the rest. Exit status: 0 warm; 130 stopped; 1 it could not be warmed, or told; 2 usage.
  */
 #include <errno.h>
 #include <signal.h>
@@ -81,5 +81,9 @@ int main(int argc, char **argv)
                       &report);
     status = tell(rc, &report, &bar);
     arena_destroy(arena);
+    if (fflush(stdout) != 0 || ferror(stdout)) {
+        fputs("warmup_progress: standard output cannot be written\n", stderr);
+        return 1;
+    }
     return status;
 }

@@ -146,7 +146,8 @@ ZEROFAULT_API int thread_warmup(const struct thread_warmup_options *options,
 /**
  * Print a report for people: one line per part, asked against got, with errno and remedy.
  *
- * Returns  0; -EINVAL an argument is NULL or the size is unknown; -EIO the stream failed
+ * Returns  0; -EINVAL an argument is NULL or the size is unknown; -EIO the stream, which is
+ *          flushed, failed
  * Latency  cold
  * Threads  any
  * Since    0.1

@@ -203,7 +203,8 @@ struct warmup_options {
 /**
  * Print a report for people: one line per wish, asked against got, with errno and remedy.
  *
- * Returns  0; -EINVAL an argument is NULL or the size is unknown; -EIO the stream failed
+ * Returns  0; -EINVAL an argument is NULL or the size is unknown; -EIO the stream, which is
+ *          flushed, failed
  * Latency  cold
  * Threads  any
  * Since    0.1

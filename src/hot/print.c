@@ -84,5 +84,6 @@ int hot_violation_print(const struct hot_violation *violation, FILE *stream)
         return -EINVAL;
     print_what(violation, stream);
     print_where(violation, stream);
-    return ferror(stream) ? -EIO : 0;
+    /* What is only in the buffer has not arrived yet. */
+    return fflush(stream) != 0 || ferror(stream) ? -EIO : 0;
 }

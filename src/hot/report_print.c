@@ -195,6 +195,7 @@ static void print_all(struct printing *printing)
     for (int kind = 0; kind < HOT_KIND_COUNT; ++kind)
         print_sites(printing, (enum hot_kind)kind);
     print_summary(printing);
+    (void)fflush(printing->stream); /* a failure stays in the stream, where ferror finds it */
     zf_os_symbols_close(printing->symbols);
 }
 

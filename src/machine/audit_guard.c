@@ -32,8 +32,9 @@ static void add_perf_events(struct zf_audit_run *run)
         .name = "perf_events",
         .topic = ZF_TOPIC_GUARD,
         .severity = MACHINE_UNKNOWN,
-        .why = "Up to 2, the guard sees each fault with its address for two loads per section. "
-               "Above it, it counts by two system calls per section and knows no addresses.",
+        .why = "Up to 2, the guard sees each fault with its address for a few loads and a compare "
+               "per section. Above it, it counts by two system calls per section and knows no "
+               "addresses.",
         .fix = "sysctl -w kernel.perf_event_paranoid=2",
         .source = "/proc/sys/kernel/perf_event_paranoid"};
     int rc = read_signed(run, check.source, &paranoid);

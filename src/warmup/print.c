@@ -184,6 +184,12 @@ static void print_outcome(FILE *stream, const struct warmup_report *report)
     print_time(stream, report);
 }
 
+/* What is only in the buffer has not arrived yet. */
+static int judge(FILE *stream)
+{
+    return fflush(stream) != 0 || ferror(stream) != 0 ? -EIO : 0;
+}
+
 int warmup_report_print(const struct warmup_report *report, FILE *stream)
 {
     struct warmup_report known = WARMUP_REPORT_INIT;
@@ -196,7 +202,7 @@ int warmup_report_print(const struct warmup_report *report, FILE *stream)
     if (known.size_bytes == 0) {
         /* The call failed before it had anything to report. */
         fputs("no warmup has run\n", stream);
-        return ferror(stream) != 0 ? -EIO : 0;
+        return judge(stream);
     }
     print_header(stream, &known);
     print_item(stream, "populate", &known.populate);
@@ -212,5 +218,5 @@ int warmup_report_print(const struct warmup_report *report, FILE *stream)
     print_item(stream, "freeze", &known.freeze);
     print_threads(stream, &known);
     print_outcome(stream, &known);
-    return ferror(stream) != 0 ? -EIO : 0;
+    return judge(stream);
 }

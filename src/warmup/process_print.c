@@ -72,6 +72,12 @@ static void print_binding(FILE *stream, const struct process_report *report)
         fprintf(stream, "  %-*s-> %s\n", COLUMN_WIDTH, "", item->remedy);
 }
 
+/* What is only in the buffer has not arrived yet. */
+static int judge(FILE *stream)
+{
+    return fflush(stream) != 0 || ferror(stream) != 0 ? -EIO : 0;
+}
+
 int process_report_print(const struct process_report *report, FILE *stream)
 {
     struct process_report known = PROCESS_REPORT_INIT;
@@ -84,7 +90,7 @@ int process_report_print(const struct process_report *report, FILE *stream)
     if (known.thread_id == 0) {
         /* The call failed before it had anything to report. */
         fputs("no warmup has run\n", stream);
-        return ferror(stream) != 0 ? -EIO : 0;
+        return judge(stream);
     }
     print_header(stream, &known);
     print_item(stream, "code", &known.code);
@@ -98,5 +104,5 @@ int process_report_print(const struct process_report *report, FILE *stream)
     fprintf(stream, "  %-*s%llu minor, %llu major in this thread; %llu in the proof\n",
             COLUMN_WIDTH, "faults", (unsigned long long)known.faults_minor,
             (unsigned long long)known.faults_major, (unsigned long long)known.proof_faults);
-    return ferror(stream) != 0 ? -EIO : 0;
+    return judge(stream);
 }

@@ -30,6 +30,18 @@ def write_figures(path):
                 stream.write(json.dumps(figure) + "\n")
 
 
+def check_cut(plot, path):
+    """Figures that end half-way, within a line or between two, are told by name."""
+    whole = path.read_text(encoding="utf-8")
+    slow = whole.index('{"bench": "made", "case": "slow", "metric": "p99.9"')
+    for end, said in ((slow - 20, f"{path}:6: "), (slow, f"{path}: slow ")):
+        path.write_text(whole[:end], encoding="utf-8")
+        done = subprocess.run([sys.executable, "-B", plot, path.parent], text=True,
+                              capture_output=True, check=False)
+        check(done.returncode == 1 and done.stderr.startswith(said), done.stderr)
+    path.write_text(whole, encoding="utf-8")
+
+
 def main():
     plot = sys.argv[1]
     with tempfile.TemporaryDirectory() as name:
@@ -38,6 +50,7 @@ def main():
                                check=False)
         check(empty.returncode != 0, "an empty folder is not an error")
         write_figures(folder / "made.jsonl")
+        check_cut(plot, folder / "made.jsonl")
         subprocess.run([sys.executable, "-B", plot, name], check=True, stdout=subprocess.DEVNULL)
         root = xml.etree.ElementTree.parse(folder / "made.svg").getroot()
     texts = [text.text for text in root.iter(SVG + "text")]

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """An outside program builds and runs with what pkg-config says of the installed library: shared
-and fully static, in C and in C++."""
+and fully static, in C and in C++, and as a module that is closed early."""
 import os
 import pathlib
 import subprocess
@@ -38,6 +38,13 @@ def main():
             libraries = pkg_config("--static", "--libs")
             run(*compiler, "-static", source, "-o", program, *flags, *libraries)
             run(program, env={})
+        # A module with the static library inside, closed before its thread ends.
+        host, plugin = os.path.join(folder, "host"), os.path.join(folder, "plugin.so")
+        run(c_compiler, os.path.join(consumer, "host.c"), "-o", host, "-pthread", "-ldl")
+        static = ["-l:libzerofault.a" if word == "-lzerofault" else word for word in libraries]
+        source = os.path.join(consumer, "plugin.c")
+        run(c_compiler, "-shared", "-fPIC", source, "-o", plugin, *flags, *static)
+        run(host, plugin, env={})
     return 0
 
 

@@ -3,6 +3,7 @@
 import re
 import unittest
 
+import test_layers
 import tree
 
 README = (tree.ROOT / "README.md").read_text(encoding="utf-8")
@@ -19,6 +20,13 @@ def lost_names(text):
         file = tree.ROOT / path
         if not file.exists() or not re.search(rf"\b{name}\b", file.read_text(encoding="utf-8")):
             yield f"{name} in {path}"
+
+
+def mapped_headers(text):
+    """Pairs (public header, part) of a map whose rows are | `src/PART` | ... | headers |."""
+    for part, headers in re.findall(r"^\| `src/(\w+)` \|.*\|([^|\n]*)\|$", text, re.MULTILINE):
+        for header in re.findall(r"`([^`]+)`", headers):
+            yield header, part
 
 
 def broken_links(path, text):
@@ -46,6 +54,12 @@ class Documents(unittest.TestCase):
         for name in ("README.md", "HACKING.md"):
             text = (tree.ROOT / name).read_text(encoding="utf-8")
             self.assertEqual(set(re.findall(r"\./dev (\w+)", text)) - known, set(), name)
+
+    def test_the_map_of_hacking_has_every_public_header(self):
+        mapped = sorted(mapped_headers((tree.ROOT / "HACKING.md").read_text(encoding="utf-8")))
+        self.assertEqual(mapped, sorted(test_layers.PUBLIC.items()))
+        there = [path.name for path in (tree.ROOT / "include/zerofault").iterdir()]
+        self.assertEqual([header for header, _ in mapped], sorted(there))
 
     def test_links_lead_to_files(self):
         for path, text in tree.files({".md"}):

@@ -18,6 +18,10 @@ def is_formatted(name, text):
 def main():
     if tools.is_missing("clang-format"):
         return tools.SKIPPED
+    foreign = [name for name in sys.argv[1:] if pathlib.Path(name).suffix not in tree.CODE]
+    if foreign:
+        print("no C or C++ file:", *foreign)
+        return 2
     given = [(name, pathlib.Path(name).read_text(encoding="utf-8")) for name in sys.argv[1:]]
     bad = [name for name, text in given or tree.files(tree.CODE) if not is_formatted(name, text)]
     for name in bad:
