@@ -24,6 +24,8 @@ struct delivery {
     struct zf_hot_tally *tally;
     const struct zf_hot_finding *finding;
     struct hot_report *report; /* for HOT_ABORT; NULL without memory */
+    bool at_end;               /* of the section, and not where it faulted */
+    bool paused;
 };
 
 struct hot_violation zf_hot_describe(const struct zf_hot_thread *thread,
@@ -71,11 +73,17 @@ static bool may_report(struct zf_hot_tally *tally, uint32_t reports_per_second)
 }
 
 /* Around the program's own code, which may take faults, use sections, detach the thread, fork, and
- * need not return. */
-static void let_program_run(const struct delivery *delivery)
+ * need not return. Sections that are open around this one are none of its business. */
+static void let_program_run(struct delivery *delivery)
 {
-    if (delivery->thread != NULL)
-        delivery->thread->busy = false;
+    struct zf_hot_thread *thread = delivery->thread;
+    if (thread == NULL)
+        return;
+    if (delivery->at_end && thread->pause_depth == 0 && hot_sections_open() > 0) {
+        hot_pause_begin();
+        delivery->paused = true;
+    }
+    thread->busy = false;
 }
 
 static void program_ran(struct delivery *delivery)
@@ -130,7 +138,7 @@ static void tell(struct delivery *delivery, struct hot_violation violation)
 void zf_hot_tell(struct zf_hot_thread *thread, const struct hot_section *section,
                  struct zf_hot_tally *tally, struct hot_violation violation)
 {
-    struct delivery delivery = {thread, section, tally, NULL, NULL};
+    struct delivery delivery = {.thread = thread, .section = section, .tally = tally};
     tell(&delivery, violation);
 }
 
@@ -220,7 +228,8 @@ static bool is_told_enough(const struct delivery *delivery, enum hot_kind kind)
 void zf_hot_deliver(struct zf_hot_thread *thread, const struct hot_section *section,
                     struct zf_hot_tally *tally, const struct zf_hot_finding *finding)
 {
-    struct delivery delivery = {thread, section, tally, finding, NULL};
+    struct delivery delivery = {
+        .thread = thread, .section = section, .tally = tally, .finding = finding, .at_end = true};
     enum hot_policy gravest = HOT_IGNORE;
     for (int kind = 0; kind < HOT_KIND_COUNT; ++kind) {
         enum hot_policy policy = zf_hot_policy(section, (enum hot_kind)kind);
@@ -241,4 +250,8 @@ void zf_hot_deliver(struct zf_hot_thread *thread, const struct hot_section *sect
     }
     if (gravest == HOT_TRAP)
         (void)raise(SIGTRAP);
+    if (delivery.paused && delivery.thread != NULL)
+        hot_pause_end();
+    if (delivery.thread != NULL)
+        (void)zf_hot_hold(delivery.thread);
 }

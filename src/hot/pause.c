@@ -2,7 +2,7 @@
  * Pauses: a stretch in which nothing counts for the sections that are open on this thread.
  *
  * A pause does not stop the sources. It samples them at both ends, and what lies between is taken
- * away from every section that is still open, no further back than the section's own begin. The
+ * away from every section that was open before and still is. The
  * stretch of the ring is remembered, so that the end tells only records outside of it.
  */
 #include "hot/pause.h"
@@ -58,12 +58,20 @@ void hot_pause_end(void)
     struct zf_hot_thread *thread = zf_hot_thread_self();
     struct zf_hot_sample now;
     struct zf_hot_held held;
-    if (thread == NULL || thread->pause_depth == 0 || --thread->pause_depth > 0)
+    if (thread == NULL || thread->pause_depth == 0)
         return;
+    if (thread->pause_depth > 1) {
+        --thread->pause_depth;
+        return;
+    }
     held = zf_hot_hold(thread);
-    force_open_sections(thread);
     now = zf_hot_sample_begin(thread, true);
-    zf_hot_leave_out(thread, &thread->pause_begin, &now);
+    zf_hot_stretches_add(&thread->pauses, thread->pause_begin.head, now.head,
+                         zf_hot_oldest_head(thread));
+    for (uint32_t index = 1; index < zf_hot_table_end(); ++index)
+        if (zf_hot_is_open(thread, index) && !zf_hot_is_counting(thread, index))
+            zf_hot_exclude(thread, zf_hot_force(thread, index), &thread->pause_begin, &now);
+    thread->pause_depth = 0;
     zf_hot_calls_resume(thread);
     zf_hot_go_on(thread, held);
 }

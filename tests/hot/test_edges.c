@@ -111,6 +111,59 @@ static void a_section_that_was_begun_while_off_ends_in_peace(void **state)
     assert_int_equal(hot_section_end(&outer), 1);
 }
 
+/* ------------------------------------------------------------------------------- one in another */
+
+static void take_faults_itself(const struct hot_violation *violation, void *context)
+{
+    static struct hot_section inside_hook = HOT_SECTION("inside a hook");
+    (void)context;
+    told[violation->kind] += (unsigned)violation->count;
+    hot_section_begin(&inside_hook);
+    take_faults(3);
+    told[HOT_KIND_COUNT - 1] = (unsigned)hot_section_end(&inside_hook);
+}
+
+static void what_an_inner_hook_does_is_nothing_to_the_outer_section(void **state)
+{
+    static struct hot_section inner =
+        HOT_SECTION("inner", .policy = HOT_CALLBACK, .hook = take_faults_itself);
+    static const enum hot_source sources[] = {HOT_SOURCE_RING, HOT_SOURCE_BOTH};
+    (void)state;
+    for (size_t i = 0; i < sizeof sources / sizeof sources[0]; ++i) {
+        attach(sources[i]);
+        memset(told, 0, sizeof told);
+        hot_section_begin(&inner); /* the hook's first run, with its own first uses */
+        take_faults(1);
+        (void)hot_section_end(&inner);
+        hot_section_begin(&outer);
+        hot_section_begin(&inner);
+        take_faults(1);
+        assert_int_equal(hot_section_end(&inner), 1);
+        take_faults(1);
+        assert_int_equal(hot_section_end(&outer), 2);
+        assert_int_equal(told[HOT_FAULT], 2);
+        assert_int_equal(told[HOT_KIND_COUNT - 1], 3);
+        hot_thread_detach();
+    }
+}
+
+static void a_section_that_outlives_the_pause_it_began_in_counts_all_of_itself(void **state)
+{
+    static struct hot_section inner = HOT_SECTION("inner of a pause");
+    (void)state;
+    attach(HOT_SOURCE_RING);
+    hot_section_begin(&inner);
+    (void)hot_section_end(&inner);
+    hot_section_begin(&outer);
+    hot_pause_begin();
+    hot_section_begin(&inner);
+    take_faults(2);
+    hot_pause_end();
+    take_faults(1);
+    assert_int_equal(hot_section_end(&inner), 3);
+    assert_int_equal(hot_section_end(&outer), 1);
+}
+
 /* ------------------------------------------------------------------------------------ left open */
 
 static struct hot_section left_open =
@@ -185,6 +238,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(the_guards_own_faults_are_nobodys, forget),
         cmocka_unit_test_teardown(a_section_that_was_begun_while_off_ends_in_peace, forget),
+        cmocka_unit_test_teardown(what_an_inner_hook_does_is_nothing_to_the_outer_section, forget),
+        cmocka_unit_test_teardown(
+            a_section_that_outlives_the_pause_it_began_in_counts_all_of_itself, forget),
         cmocka_unit_test_teardown(what_a_thread_found_before_it_ended_is_told, forget),
         cmocka_unit_test_teardown(another_section_at_the_same_address_is_another_one, forget),
     };
