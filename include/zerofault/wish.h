@@ -14,7 +14,8 @@ enum warmup_wish {
 enum warmup_fork {
     WARMUP_FORK_EXCLUDE =
         0,              /* nothing: a copy would turn every warm page of the parent into a fault */
-    WARMUP_FORK_WIPE,   /* zeros, and a head that refuses every call */
+    WARMUP_FORK_WIPE,   /* zeros, and a head that refuses every call; of reserved huge pages, which
+                           cannot be wiped, nothing, and the report says so */
     WARMUP_FORK_INHERIT /* a copy-on-write copy; parent and child must warm up again after each
                            fork, and arena_verify says so */
 };

@@ -37,9 +37,9 @@ static void give_report(struct warmup_report *report, struct warmup_report *know
 static bool check_forks(const struct arena_control *control, struct warmup_report *report)
 {
     struct zf_os_forks then = control->facts.forks, now = zf_os_forks();
-    bool shares = control->wishes.fork == WARMUP_FORK_INHERIT || control->region.fork_error != 0;
     ZF_ASSERT(now.made >= then.made && now.undergone >= then.undergone);
-    report->forks = shares ? now.made - then.made + now.undergone - then.undergone : 0;
+    report->forks =
+        control->region.fork_shares ? now.made - then.made + now.undergone - then.undergone : 0;
     if (report->forks == 0)
         return false;
     if (report->populate.error == 0) {

@@ -52,6 +52,7 @@ static void settle_fork(struct zf_region *region, const struct zf_region_options
         region->fork_error = zf_os_advise(region->base, region->size_bytes, ZF_OS_FORK_EXCLUDE);
     if (options->fork == WARMUP_FORK_WIPE)
         region->fork_error = zf_os_advise(region->base, region->size_bytes, ZF_OS_FORK_WIPE);
+    region->fork_shares = options->fork == WARMUP_FORK_INHERIT || region->fork_error != 0;
 }
 
 static int settle_page_size(struct zf_region *region, const struct zf_region_options *options)

@@ -47,6 +47,7 @@ struct zf_region {
     size_t stripe_bytes;           /* unit of weights: whole pages, as huge as wished */
     int bind_error;                /* 0 or -errno, of each wish that was tried at creation */
     int fork_error;
+    bool fork_shares; /* children of fork have the same pages until somebody writes */
     int name_error;
     int huge_error;
     size_t pool_page_bytes;   /* of the reserved huge pages that back it; 0: none do */

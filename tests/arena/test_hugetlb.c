@@ -402,6 +402,10 @@ static void a_child_has_none_of_the_pages_unless_it_inherits(void **state)
     assert_refused(&report.fork, -EOPNOTSUPP);
     assert_int_equal(child_finds(), 0xff);
     assert_warm_in(PAGE_2M);
+    /* So it shares nothing, and its fork is no drift. */
+    assert_int_equal(arena_verify(arena, NULL, &report), 0);
+    assert_int_equal(report.forks, 0);
+    assert_int_equal(report.populate.error, 0);
 }
 
 static void an_inherited_arena_is_repaired_after_a_fork_with_no_page_to_spare(void **state)
