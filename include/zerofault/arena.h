@@ -149,7 +149,8 @@ ZEROFAULT_API void arena_destroy(struct arena *arena);
  *          this thread; -ENOMEM the system, the node, a pool, the cgroup or RLIMIT_MEMLOCK has too
  *          little (the report names which); -EPERM locking or binding is not allowed here;
  *          -ECANCELED the progress callback or the cancel flag said stop; -EOPNOTSUPP a required
- *          wish is unknown to this kernel; -EFAULT the proof failed: pages still fault
+ *          wish is unknown to this kernel, or switched off for this process; -EFAULT the proof
+ *          failed: pages still fault
  * Latency  cold: one fault per page, a few system calls per chunk
  * Threads  no other call on this arena may run meanwhile; it starts helper threads for a large
  *          arena, which are gone when it returns

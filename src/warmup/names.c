@@ -1,8 +1,8 @@
 /*
  * Words for people: names of phases, methods and limits, and what to do about a refusal.
  *
- * All strings are static. A remedy is chosen by the wish and the errno alone, so that the same
- * refusal always reads the same.
+ * All strings are static. A remedy is chosen by the wish, the errno and what is told with it, so
+ * that the same refusal always reads the same.
  */
 #include <zerofault/warmup.h>
 
@@ -72,10 +72,13 @@ const char *zf_warmup_remedy_bind(int error)
     return "Choose a node that has memory.";
 }
 
-const char *zf_warmup_remedy_huge(int error)
+const char *zf_warmup_remedy_huge(int error, bool switched_off)
 {
     if (error == 0)
         return NULL;
+    if (switched_off)
+        return "Start the program without prctl(PR_SET_THP_DISABLE), which it, or what started it, "
+               "has called.";
     if (error == -EOPNOTSUPP)
         return "Boot a kernel with transparent huge pages, and mount /proc to have them verified.";
     if (error == -ECANCELED)

@@ -20,6 +20,7 @@ struct zf_warmup_run {
     size_t populated_probe_bytes;     /* that a proof populates; what is behind, it touches */
     bool locked_ahead;                /* pages were locked as they came */
     bool was_empty;                   /* no page was there before this warmup */
+    bool huge_switched_off;           /* transparent huge pages, for this process */
     bool nodes_known;                 /* the system tells of nodes */
     bool pools_hopeful;               /* a pool of reserved huge pages may serve the region */
     bool pool_hopeful[ZF_OS_POOLS_COUNT];
@@ -135,7 +136,7 @@ void zf_warmup_touch(void *base, size_t size_bytes, size_t page_bytes);
 /* One sentence for a refusal, by errno. */
 const char *zf_warmup_remedy_populate(int error, enum warmup_limit limit);
 const char *zf_warmup_remedy_bind(int error);
-const char *zf_warmup_remedy_huge(int error);
+const char *zf_warmup_remedy_huge(int error, bool switched_off);
 const char *zf_warmup_remedy_pool(const struct warmup_hugetlb *hugetlb);
 const char *zf_warmup_remedy_lock(int error);
 const char *zf_warmup_remedy_fork(int error);

@@ -149,7 +149,8 @@ static void end_report(struct zf_warmup_run *run)
     report->populate.remedy = zf_warmup_remedy_populate(report->populate.error, report->limit);
     zf_warmup_tell_pools(run);
     zf_warmup_tell_sizes(run);
-    report->huge_pages.remedy = zf_warmup_remedy_huge(report->huge_pages.error);
+    report->huge_pages.remedy =
+        zf_warmup_remedy_huge(report->huge_pages.error, run->huge_switched_off);
     report->lock.remedy = zf_warmup_remedy_lock(report->lock.error);
     report->threads_remedy = zf_warmup_remedy_threads(report->threads_error);
 }
