@@ -34,7 +34,8 @@ struct arena_options {
     size_t struct_size; /* filled by ARENA_OPTIONS */
     const char *name;   /* copied; shown in reports and, where the kernel can, in /proc/PID/maps */
     size_t capacity_bytes; /* what can be handed out; 0 is refused; rounded up to whole pages of
-                            * the largest size wished */
+                            * the size required, or else of the smallest one preferred; to whole
+                            * GiB only when `hugetlb_1g` is required */
     int node;              /* ARENA_NODE_LOCAL or ARENA_NODE(n) */
     enum warmup_wish bind; /* the explicit memory policy for that node; default WARMUP_PREFER */
     enum warmup_wish huge_pages; /* transparent huge pages; default WARMUP_OFF, see below */
@@ -49,7 +50,8 @@ struct arena_options {
 
     /* Pages of the kernel's pools of reserved huge pages (hugetlb), which are never split, swapped
      * or merged. The order is 1 GiB, 2 MiB, transparent, small: what is refused is in the report,
-     * and the next one is tried, unless it is off. A level that is required is the last. */
+     * and the next one is tried, unless it is off. A level that is required is the last. One that
+     * is preferred is passed over when the capacity is not a whole number of its pages. */
     enum warmup_wish hugetlb_1g; /* default WARMUP_OFF */
     enum warmup_wish hugetlb_2m; /* default as `hugetlb_1g`, but off when that is required; and
                                   * `huge_pages` as the two, in the same way */

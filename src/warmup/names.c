@@ -91,6 +91,9 @@ const char *zf_warmup_remedy_pool(const struct warmup_hugetlb *hugetlb)
 {
     if (hugetlb->item.error == 0)
         return NULL;
+    if (hugetlb->item.asked_bytes % hugetlb->page_bytes != 0)
+        return "Make the capacity a whole number of pages of this size, or require them, which "
+               "rounds it up.";
     if (hugetlb->raise_error == -ENOMEM)
         return "Raise the pool at boot (hugepagesz=1G hugepages=N), before memory is fragmented, "
                "or "

@@ -118,6 +118,10 @@ static void judge(struct zf_warmup_run *run, int pool)
     struct warmup_hugetlb *hugetlb = zf_warmup_pool_of(run->report, pool);
     struct zf_hugetlb_need need = need_of(run, hugetlb->page_bytes);
     struct zf_hugetlb_room room;
+    if (run->region->size_bytes % hugetlb->page_bytes != 0) {
+        hugetlb->item.error = -EINVAL;
+        return;
+    }
     zf_hugetlb_room(run->root, "/proc/self", &need, &room);
     hugetlb->node = room.node;
     hugetlb->needed_count = room.needed;

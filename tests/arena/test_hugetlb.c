@@ -264,7 +264,8 @@ static void each_size_falls_to_the_next_one(void **state)
     pool_begin(pool_node(), PAGE_2M, PAGE_1G / PAGE_2M);
     need("no 1 GiB pages", pool_count(pool_node(), PAGE_1G, "free_hugepages") == 0,
          "somebody has reserved 1 GiB pages");
-    assert_int_equal(create_and_warm(ARENA_OPTIONS(.hugetlb_1g = ARENA_PREFER)), 0);
+    assert_int_equal(
+        create_and_warm(ARENA_OPTIONS(.capacity_bytes = PAGE_1G, .hugetlb_1g = ARENA_PREFER)), 0);
     assert_refused(&report.hugetlb_1g.item, -ENOMEM);
     assert_granted(&report.hugetlb_2m.item);
     assert_warm_in(PAGE_2M);
