@@ -51,7 +51,9 @@ struct arena_options {
     /* Pages of the kernel's pools of reserved huge pages (hugetlb), which are never split, swapped
      * or merged. The order is 1 GiB, 2 MiB, transparent, small: what is refused is in the report,
      * and the next one is tried, unless it is off. A level that is required is the last. One that
-     * is preferred is passed over when the capacity is not a whole number of its pages. */
+     * is preferred is passed over when the capacity is not a whole number of its pages. Pages that
+     * are required come from other nodes' pools where those of the placement have too few, unless
+     * `bind` is required too. */
     enum warmup_wish hugetlb_1g; /* default WARMUP_OFF */
     enum warmup_wish hugetlb_2m; /* default as `hugetlb_1g`, but off when that is required; and
                                   * `huge_pages` as the two, in the same way */

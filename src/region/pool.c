@@ -3,8 +3,8 @@
  *
  * Insisting on a node is safe here, unlike with other pages: a pool that runs dry is an error of
  * populate, and no business of the OOM killer. So a policy that names the nodes insists, and a pool
- * that is full elsewhere is no help. Nothing here touches a page that is not present, which on a
- * dry pool would be SIGBUS.
+ * that is full elsewhere is no help, unless the caller has tried that and takes any. Nothing here
+ * touches a page that is not present, which on a dry pool would be SIGBUS.
  */
 #include "region/pool.h"
 
@@ -23,7 +23,7 @@ static int place(struct zf_region *region, enum warmup_wish bind)
     if (bind == WARMUP_OFF || region->bind_error != 0)
         return 0;
     rc = zf_region_place(region);
-    return rc == 0 ? zf_region_bind(region) : rc;
+    return rc == 0 && !region->pool_anywhere ? zf_region_bind(region) : rc;
 }
 
 /* Reserved pages cannot be wiped in a child; a child that has none harms nobody, so that is an
@@ -42,6 +42,7 @@ static int become_pool(struct zf_region *region, size_t page_bytes,
                        const struct zf_region_options *options)
 {
     region->pool_page_bytes = page_bytes;
+    region->pool_anywhere = options->pool_anywhere;
     region->bound = false;
     settle_fork(region, options->fork);
     /* The system has a name of its own for them, and no other. */

@@ -110,6 +110,7 @@ int zf_region_renew(struct zf_region *region, const struct zf_region_options *op
 {
     int rc = zf_os_renew(region->base, region->size_bytes);
     region->pool_page_bytes = 0;
+    region->pool_anywhere = false;
     region->locked = false;
     return rc == 0 ? settle(region, options) : rc;
 }

@@ -59,7 +59,7 @@ const char *zf_warmup_remedy_populate(int error, enum warmup_limit limit)
     return "Make the arena again, and report this as a bug if it happens twice.";
 }
 
-const char *zf_warmup_remedy_bind(int error)
+const char *zf_warmup_remedy_bind(int error, enum warmup_limit limit)
 {
     if (error == 0)
         return NULL;
@@ -67,6 +67,9 @@ const char *zf_warmup_remedy_bind(int error)
         return "Leave `bind` off: this kernel knows no memory policies.";
     if (error == -EPERM)
         return "Allow mbind (CAP_SYS_NICE in a container) and the node in this process's cpuset.";
+    if (error == -ENOMEM && limit == WARMUP_LIMIT_POOL)
+        return "Raise nr_hugepages of the node below /sys/devices/system/node and create the arena "
+               "again, or choose a node whose pool has more.";
     if (error == -ENOMEM)
         return "Free memory on the node, choose one that has more, or make the arena smaller.";
     return "Choose a node that has memory.";

@@ -294,6 +294,15 @@ static int recount_nodes(struct zf_warmup_run *run)
     return zf_warmup_count_nodes(run);
 }
 
+/* To move a reserved page to a node whose pool has none takes a page from its own pool for good.
+ * Those that were taken elsewhere stay there, unless the node is a must. */
+static bool may_be_moved(const struct zf_warmup_run *run)
+{
+    const struct zf_region *region = run->region;
+    return region->pool_page_bytes == 0 || !region->pool_anywhere ||
+           run->wishes->bind == WARMUP_REQUIRE;
+}
+
 int zf_warmup_place(struct zf_warmup_run *run)
 {
     struct warmup_report *report = run->report;
@@ -301,11 +310,13 @@ int zf_warmup_place(struct zf_warmup_run *run)
     int rc;
     run->may_touch = true;
     rc = recount_nodes(run);
-    if (rc == 0 && wished && report->misplaced_bytes != 0) {
+    if (rc == 0 && wished && report->misplaced_bytes != 0 && may_be_moved(run)) {
         (void)walk(run, move_some);
         rc = recount_nodes(run);
     }
     run->may_touch = false;
+    if (rc == 0 && report->misplaced_bytes == 0)
+        run->region->pool_anywhere = false;
     if (!wished)
         return 0;
     report->bind.error = rc;

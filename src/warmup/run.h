@@ -24,6 +24,7 @@ struct zf_warmup_run {
     bool nodes_known;                 /* the system tells of nodes */
     bool pools_hopeful;               /* a pool of reserved huge pages may serve the region */
     bool pool_hopeful[ZF_OS_POOLS_COUNT];
+    bool pool_anywhere;               /* its pages are being taken from any node */
     bool may_touch;                   /* a page that seems absent may be touched to make sure */
     struct zf_node_set usable;        /* nodes with memory that this process may use */
     int only_node;                    /* that has all of the machine's memory; -1 several have */
@@ -135,7 +136,7 @@ void zf_warmup_touch(void *base, size_t size_bytes, size_t page_bytes);
 
 /* One sentence for a refusal, by errno. */
 const char *zf_warmup_remedy_populate(int error, enum warmup_limit limit);
-const char *zf_warmup_remedy_bind(int error);
+const char *zf_warmup_remedy_bind(int error, enum warmup_limit limit);
 const char *zf_warmup_remedy_huge(int error, bool switched_off);
 const char *zf_warmup_remedy_pool(const struct warmup_hugetlb *hugetlb);
 const char *zf_warmup_remedy_lock(int error);

@@ -139,7 +139,7 @@ static void end_report(struct zf_warmup_run *run)
     if ((report->result == 0 || zf_warmup_count_nodes(run) == 0) &&
         report->bind.asked != WARMUP_OFF && run->region->bind_error == 0)
         report->bind.granted_bytes = zf_min(run->in_place_bytes, report->bind.asked_bytes);
-    report->bind.remedy = zf_warmup_remedy_bind(report->bind.error);
+    report->bind.remedy = zf_warmup_remedy_bind(report->bind.error, report->limit);
     report->huge_pages.granted_bytes =
         zf_min(run->residency.huge_bytes, report->huge_pages.asked_bytes);
     /* Asking is slow, and once is enough when all of it was found locked. */
