@@ -63,6 +63,8 @@ const char *zf_warmup_remedy_bind(int error, enum warmup_limit limit)
 {
     if (error == 0)
         return NULL;
+    if (error == -ECANCELED)
+        return "Warm up again to finish.";
     if (error == -EOPNOTSUPP)
         return "Leave `bind` off: this kernel knows no memory policies.";
     if (error == -EPERM)

@@ -25,6 +25,7 @@ struct zf_warmup_run {
     bool pools_hopeful;               /* a pool of reserved huge pages may serve the region */
     bool pool_hopeful[ZF_OS_POOLS_COUNT];
     bool pool_anywhere;               /* its pages are being taken from any node */
+    bool cancelled;                   /* the callback said stop between two looks */
     bool may_touch;                   /* a page that seems absent may be touched to make sure */
     struct zf_node_set usable;        /* nodes with memory that this process may use */
     int only_node;                    /* that has all of the machine's memory; -1 several have */
@@ -111,7 +112,7 @@ int zf_warmup_settle_home(struct zf_warmup_run *run);
 int zf_warmup_check_nodes(struct zf_warmup_run *run);
 
 /* Count the pages per node into the report, and run->in_place_bytes, by the last known residency.
- * 0, or -errno when the system does not tell. */
+ * 0, or -errno when the system does not tell; -ECANCELED none are counted. */
 int zf_warmup_count_nodes(struct zf_warmup_run *run);
 
 /* Count, move what is misplaced, count again; give up on a required placement that does not hold.
