@@ -226,6 +226,12 @@ ZEROFAULT_API int arena_rewarm(struct arena *arena, const struct warmup_options 
  * one that was created without `bind` is bound as by WARMUP_PREFER. When the node is too small,
  * what has moved goes back and the arena belongs where it did.
  *
+ * A reserved huge page that moves to a node whose pool has none free takes its place in the pools
+ * along: the kernel counts one page more there and one less where it was, and does not set that
+ * back, neither here nor when the arena is destroyed. Pages that `raise_pools` has added are taken
+ * away where they are then; those of an administrator stay in the other pool, until somebody writes
+ * both nodes' nr_hugepages again. To keep the pools, reserve pages on the other node beforehand.
+ *
  * `node` is a number, not ARENA_NODE(number).
  *
  * Returns  0; -ENOMEM the node has too little (the report has the numbers); -ENODEV no such node,

@@ -324,6 +324,34 @@ static void reserved_pages_are_moved_to_another_node(void **state)
     arena_destroy(arena);
 }
 
+static void set_pool(int node, const char *pages)
+{
+    char path[128];
+    (void)snprintf(path, sizeof path,
+                   "/sys/devices/system/node/node%d/hugepages/hugepages-2048kB/nr_hugepages", node);
+    assert_true(write_file(path, pages));
+}
+
+/* As arena_move says: an administrator's pages take their places in the pools along, for good. */
+static void moving_to_a_node_without_a_pool_moves_the_pool(void **state)
+{
+    struct warmup_report report;
+    struct arena *arena;
+    (void)state;
+    assert_int_equal(warm(&arena, NODE_MEMORY_ONLY, 4, ARENA_REQUIRE, &report), 0);
+    report = (struct warmup_report)WARMUP_REPORT_INIT;
+    assert_int_equal(arena_move(arena, NODE_MIDDLE, &report), 0);
+    assert_warm_on(arena, &report, NODE_MIDDLE, HUGE_PAGE);
+    arena_destroy(arena);
+    assert_int_equal(pool_count(NODE_MIDDLE, HUGE_PAGE, "nr_hugepages"), 4);
+    assert_int_equal(free_pages(NODE_MIDDLE, HUGE_PAGE), 4);
+    assert_int_equal(pool_count(NODE_MEMORY_ONLY, HUGE_PAGE, "nr_hugepages"),
+                     POOL_OF_MEMORY_ONLY - 4);
+    set_pool(NODE_MIDDLE, "0");
+    set_pool(NODE_MEMORY_ONLY, "8");
+    assert_pools_are_whole();
+}
+
 static void a_page_of_1_gib_stays_where_no_other_node_has_one(void **state)
 {
     struct warmup_report report;
@@ -431,6 +459,7 @@ int test_pools(void)
         cmocka_unit_test(a_node_that_is_too_small_to_raise_its_pool_is_left_as_it_was),
         cmocka_unit_test(a_limit_of_the_control_group_is_seen_before_the_first_page),
         cmocka_unit_test(reserved_pages_are_moved_to_another_node),
+        cmocka_unit_test(moving_to_a_node_without_a_pool_moves_the_pool),
         cmocka_unit_test(a_page_of_1_gib_stays_where_no_other_node_has_one),
         cmocka_unit_test(pages_that_were_added_are_taken_away_where_they_are_by_then),
     };
