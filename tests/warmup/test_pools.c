@@ -418,6 +418,46 @@ static void whichever_call_is_refused_no_page_and_no_raised_pool_is_kept(void **
     }
 }
 
+/* The same on the way to another node's pool; it is a must, so there is nothing in between. */
+static void refuse_on_the_way_elsewhere(unsigned call, int error)
+{
+    struct zf_warmup_wishes wishes = wish(WARMUP_OFF, WARMUP_REQUIRE);
+    (void)reset(NULL);
+    fake_os.nodes_count = 2;
+    wishes.node = 1;
+    little->pages[0] = LITTLE_PAGES;
+    fake_os.fail_call = call;
+    fake_os.fail_error = error;
+    if (create(&wishes) != 0) {
+        assert_int_equal(fake_os_ranges_count(), 0);
+        return;
+    }
+    (void)warm(&wishes);
+    assert_tells(&report.hugetlb_2m);
+    assert_int_equal(fake_os_ranges_count(), 1);
+    assert_int_equal(fake_pool_free_pages(ZF_OS_POOL_2M, -1),
+                     region.pool_page_bytes == 0 ? LITTLE_PAGES : 0);
+    fake_os.fail_call = 0;
+    assert_int_equal(warm(&wishes), 0);
+    assert_tells(&report.hugetlb_2m);
+    if (region.bind_error == 0)
+        assert_int_equal(report.misplaced_bytes, SIZE_BYTES);
+    end();
+}
+
+static void whichever_call_is_refused_on_the_way_to_another_node_the_next_try_works(void **state)
+{
+    static const int errors[] = {-ENOMEM, -EPERM, -EOPNOTSUPP, -EINVAL, -EFAULT};
+    (void)state;
+    for (size_t i = 0; i < sizeof errors / sizeof errors[0]; ++i) {
+        unsigned call = 0;
+        do
+            refuse_on_the_way_elsewhere(++call, errors[i]);
+        while (fake_os.failed != FAKE_CALL_COUNT || call == 1);
+        assert_true(call > 30);
+    }
+}
+
 /* --------------------------------------------------------------------- kernels that cannot move */
 
 static void a_system_that_cannot_move_pages_populates_in_place(void **state)
@@ -515,6 +555,8 @@ int main(void)
         cmocka_unit_test_setup(a_pool_that_cannot_be_raised_enough_is_passed_over, reset),
         cmocka_unit_test_setup(nothing_is_raised_unless_asked, reset),
         cmocka_unit_test_setup(whichever_call_is_refused_no_page_and_no_raised_pool_is_kept, reset),
+        cmocka_unit_test_setup(
+            whichever_call_is_refused_on_the_way_to_another_node_the_next_try_works, reset),
         cmocka_unit_test_setup(a_system_that_cannot_move_pages_populates_in_place, reset),
         cmocka_unit_test_setup(there_content_outlives_a_pool_that_runs_dry, reset),
         cmocka_unit_test_setup(there_a_range_that_children_inherit_does_without, reset),
