@@ -34,7 +34,8 @@ struct arena_options {
     size_t struct_size; /* filled by ARENA_OPTIONS */
     const char *name;   /* copied; shown in reports and, where the kernel can, in /proc/PID/maps */
     size_t capacity_bytes; /* what can be handed out; 0 is refused; rounded up to whole pages of
-                            * the largest size wished */
+                            * the size required, or else of the smallest one preferred; to whole
+                            * GiB only when `hugetlb_1g` is required */
     int node;              /* ARENA_NODE_LOCAL or ARENA_NODE(n) */
     enum warmup_wish bind; /* the explicit memory policy for that node; default WARMUP_PREFER */
     enum warmup_wish huge_pages; /* transparent huge pages; default WARMUP_OFF, see below */
@@ -49,7 +50,10 @@ struct arena_options {
 
     /* Pages of the kernel's pools of reserved huge pages (hugetlb), which are never split, swapped
      * or merged. The order is 1 GiB, 2 MiB, transparent, small: what is refused is in the report,
-     * and the next one is tried, unless it is off. A level that is required is the last. */
+     * and the next one is tried, unless it is off. A level that is required is the last. One that
+     * is preferred is passed over when the capacity is not a whole number of its pages. Pages that
+     * are required come from other nodes' pools where those of the placement have too few, unless
+     * `bind` is required too. */
     enum warmup_wish hugetlb_1g; /* default WARMUP_OFF */
     enum warmup_wish hugetlb_2m; /* default as `hugetlb_1g`, but off when that is required; and
                                   * `huge_pages` as the two, in the same way */
@@ -149,7 +153,8 @@ ZEROFAULT_API void arena_destroy(struct arena *arena);
  *          this thread; -ENOMEM the system, the node, a pool, the cgroup or RLIMIT_MEMLOCK has too
  *          little (the report names which); -EPERM locking or binding is not allowed here;
  *          -ECANCELED the progress callback or the cancel flag said stop; -EOPNOTSUPP a required
- *          wish is unknown to this kernel; -EFAULT the proof failed: pages still fault
+ *          wish is unknown to this kernel, or switched off for this process; -EFAULT the proof
+ *          failed: pages still fault
  * Latency  cold: one fault per page, a few system calls per chunk
  * Threads  no other call on this arena may run meanwhile; it starts helper threads for a large
  *          arena, which are gone when it returns
@@ -220,6 +225,12 @@ ZEROFAULT_API int arena_rewarm(struct arena *arena, const struct warmup_options 
  * moment waits. From then on the arena belongs to that node alone, whatever its placement was;
  * one that was created without `bind` is bound as by WARMUP_PREFER. When the node is too small,
  * what has moved goes back and the arena belongs where it did.
+ *
+ * A reserved huge page that moves to a node whose pool has none free takes its place in the pools
+ * along: the kernel counts one page more there and one less where it was, and does not set that
+ * back, neither here nor when the arena is destroyed. Pages that `raise_pools` has added are taken
+ * away where they are then; those of an administrator stay in the other pool, until somebody writes
+ * both nodes' nr_hugepages again. To keep the pools, reserve pages on the other node beforehand.
  *
  * `node` is a number, not ARENA_NODE(number).
  *

@@ -176,14 +176,18 @@ struct warmup_progress {
  *
  * Cancelling, by `progress` or `cancel`, ends the call with -ECANCELED: each thread finishes the
  * chunk in its hands and none begins another, so that the report's `done_bytes` from the start of
- * the arena are done by its `last_phase`, and nothing behind them. The pages stay, the arena counts
- * as cold, and a later warmup finishes the work. After an error the same holds, but that chunks
- * behind the one that failed, which is the first of those that did, may be done too.
+ * the arena are done by its `last_phase`, and nothing behind them. Asking for the nodes of pages,
+ * and moving them, ends likewise, after 512 pages; where a machine has several nodes, a cancelled
+ * warmup leaves its pages uncounted, with nothing granted to `bind`. The pages stay, the arena
+ * counts as cold, and a later warmup finishes the work. After an error the same holds, but that
+ * chunks behind the one that failed, which is the first of those that did, may be done too.
  */
 struct warmup_options {
     size_t struct_size; /* filled by WARMUP_OPTIONS */
     /* Called by the thread that called the warmup, and by it alone, after each chunk that this
      * thread has done, and once more when all are done; bytes of other threads are counted in.
+     * While pages are asked for their nodes and moved, before a phase's first chunk or after its
+     * last, it is called with the same bytes again every tenth of a second.
      * Anything but 0 cancels, and it is not called again. */
     int (*progress)(const struct warmup_progress *progress, void *context);
     void *context;      /* handed to `progress` */

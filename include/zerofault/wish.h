@@ -14,8 +14,9 @@ enum warmup_wish {
 enum warmup_fork {
     WARMUP_FORK_EXCLUDE = 0, /* nothing, and a head that refuses every call: a copy would turn every
                                 warm page of the parent into a fault */
-    WARMUP_FORK_WIPE,        /* zeros, and such a head */
-    WARMUP_FORK_INHERIT      /* a copy-on-write copy; parent and child must warm up again after each
+    WARMUP_FORK_WIPE,   /* zeros, and such a head; of reserved huge pages, which cannot be wiped,
+                                nothing, and the report says so */
+    WARMUP_FORK_INHERIT /* a copy-on-write copy; parent and child must warm up again after each
                            fork, and arena_verify says so */
 };
 

@@ -81,14 +81,29 @@ struct zf_warmup_wishes zf_arena_page_wishes(const struct zf_warmup_wishes *wish
     return small;
 }
 
-/* The largest page that is wished. */
-static size_t largest_page_bytes(const struct zf_warmup_wishes *wishes)
+/* What the size is a multiple of: the page that is required, or the smallest that is preferred. One
+ * of 1 GiB must not be had at the price of 1 GiB, unless somebody insists. */
+static size_t unit_bytes(const struct zf_warmup_wishes *wishes)
+{
+    size_t unit = zf_os_page_bytes();
+    for (int pool = 0; pool < ZF_OS_POOLS_COUNT; ++pool) {
+        if (wishes->hugetlb[pool] == WARMUP_REQUIRE)
+            return zf_os_pool_page_bytes(pool);
+        if (wishes->hugetlb[pool] == WARMUP_PREFER && pool != ZF_OS_POOL_1G)
+            unit = zf_os_pool_page_bytes(pool);
+    }
+    if (wishes->huge_pages != WARMUP_OFF && zf_os_huge_page_bytes() != 0)
+        unit = zf_os_huge_page_bytes();
+    return unit;
+}
+
+/* The largest page that is wished and that the size is a whole number of. */
+static size_t largest_page_bytes(const struct zf_warmup_wishes *wishes, size_t size_bytes)
 {
     for (int pool = 0; pool < ZF_OS_POOLS_COUNT; ++pool)
-        if (wishes->hugetlb[pool] >= WARMUP_PREFER)
+        if (wishes->hugetlb[pool] >= WARMUP_PREFER && size_bytes % zf_os_pool_page_bytes(pool) == 0)
             return zf_os_pool_page_bytes(pool);
-    return wishes->huge_pages != WARMUP_OFF ? zf_max(zf_os_page_bytes(), zf_os_huge_page_bytes())
-                                            : zf_os_page_bytes();
+    return unit_bytes(wishes);
 }
 
 static struct zf_warmup_wishes wishes_of(const struct arena_options *options,
@@ -114,7 +129,6 @@ static int create_region(struct zf_region *region, const struct zf_warmup_wishes
                          const char *name)
 {
     struct zf_region_options options = {
-        .alignment_bytes = largest_page_bytes(wishes),
         .node = wishes->node,
         .placement = placement,
         .bind = wishes->bind,
@@ -122,8 +136,9 @@ static int create_region(struct zf_region *region, const struct zf_warmup_wishes
         .fork = wishes->fork,
         .name = name,
     };
-    if (!zf_align_up(capacity_bytes, options.alignment_bytes, &options.size_bytes))
+    if (!zf_align_up(capacity_bytes, unit_bytes(wishes), &options.size_bytes))
         return -EINVAL;
+    options.alignment_bytes = largest_page_bytes(wishes, options.size_bytes);
     return zf_region_create(region, &options);
 }
 

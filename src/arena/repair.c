@@ -35,9 +35,8 @@ static void give_report(struct warmup_report *report, struct warmup_report *know
 uint64_t zf_arena_forks(const struct arena_control *control)
 {
     struct zf_os_forks then = control->facts.forks, now = zf_os_forks();
-    bool shares = control->wishes.fork == WARMUP_FORK_INHERIT || control->region.fork_error != 0;
     ZF_ASSERT(now.made >= then.made && now.undergone >= then.undergone);
-    return shares ? now.made - then.made + now.undergone - then.undergone : 0;
+    return control->region.fork_shares ? now.made - then.made + now.undergone - then.undergone : 0;
 }
 
 /* Pages that a fork has shared are present as before, and fault at the next write. No interface

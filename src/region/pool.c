@@ -3,8 +3,8 @@
  *
  * Insisting on a node is safe here, unlike with other pages: a pool that runs dry is an error of
  * populate, and no business of the OOM killer. So a policy that names the nodes insists, and a pool
- * that is full elsewhere is no help. Nothing here touches a page that is not present, which on a
- * dry pool would be SIGBUS.
+ * that is full elsewhere is no help, unless the caller has tried that and takes any. Nothing here
+ * touches a page that is not present, which on a dry pool would be SIGBUS.
  */
 #include "region/pool.h"
 
@@ -23,17 +23,18 @@ static int place(struct zf_region *region, enum warmup_wish bind)
     if (bind == WARMUP_OFF || region->bind_error != 0)
         return 0;
     rc = zf_region_place(region);
-    return rc == 0 ? zf_region_bind(region) : rc;
+    return rc == 0 && !region->pool_anywhere ? zf_region_bind(region) : rc;
 }
 
-/* Reserved pages cannot be wiped in a child; a child that has none harms nobody. */
-static int advise_fork(const struct zf_region *region, enum warmup_fork fork)
+/* Reserved pages cannot be wiped in a child; a child that has none harms nobody, so that is an
+ * error to tell of, and shares nothing. */
+static void settle_fork(struct zf_region *region, enum warmup_fork fork)
 {
-    int rc;
-    if (fork == WARMUP_FORK_INHERIT)
-        return 0;
-    rc = zf_os_advise(region->base, region->size_bytes, ZF_OS_FORK_EXCLUDE);
-    return rc == 0 && fork == WARMUP_FORK_WIPE ? -EOPNOTSUPP : rc;
+    int rc = 0;
+    if (fork != WARMUP_FORK_INHERIT)
+        rc = zf_os_advise(region->base, region->size_bytes, ZF_OS_FORK_EXCLUDE);
+    region->fork_shares = fork == WARMUP_FORK_INHERIT || rc != 0;
+    region->fork_error = rc == 0 && fork == WARMUP_FORK_WIPE ? -EOPNOTSUPP : rc;
 }
 
 /* What a region of these pages is, beside its base. */
@@ -41,8 +42,9 @@ static int become_pool(struct zf_region *region, size_t page_bytes,
                        const struct zf_region_options *options)
 {
     region->pool_page_bytes = page_bytes;
+    region->pool_anywhere = options->pool_anywhere;
     region->bound = false;
-    region->fork_error = advise_fork(region, options->fork);
+    settle_fork(region, options->fork);
     /* The system has a name of its own for them, and no other. */
     region->name_error = -EOPNOTSUPP;
     return place(region, options->bind);

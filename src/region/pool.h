@@ -7,8 +7,8 @@
 #include "region/region.h"
 
 /* Make a range like `region` elsewhere, of pages of this size, cold, with the region's placement
- * made strict where it names nodes, and its fork advice. -ENOMEM the pools have too few;
- * -EOPNOTSUPP no pages of this size; or the refusal of the policy. */
+ * made strict where it names nodes unless `pool_anywhere`, and its fork advice. -ENOMEM the pools
+ * have too few; -EOPNOTSUPP no pages of this size; or the refusal of the policy. */
 int zf_region_pool_create(const struct zf_region *region, size_t page_bytes,
                           const struct zf_region_options *options, struct zf_region *candidate);
 

@@ -52,6 +52,7 @@ static void settle_fork(struct zf_region *region, const struct zf_region_options
         region->fork_error = zf_os_advise(region->base, region->size_bytes, ZF_OS_FORK_EXCLUDE);
     if (options->fork == WARMUP_FORK_WIPE)
         region->fork_error = zf_os_advise(region->base, region->size_bytes, ZF_OS_FORK_WIPE);
+    region->fork_shares = options->fork == WARMUP_FORK_INHERIT || region->fork_error != 0;
 }
 
 static int settle_page_size(struct zf_region *region, const struct zf_region_options *options)
@@ -109,6 +110,7 @@ int zf_region_renew(struct zf_region *region, const struct zf_region_options *op
 {
     int rc = zf_os_renew(region->base, region->size_bytes);
     region->pool_page_bytes = 0;
+    region->pool_anywhere = false;
     region->locked = false;
     return rc == 0 ? settle(region, options) : rc;
 }

@@ -24,7 +24,8 @@ struct zf_region_options {
     enum warmup_wish bind;
     enum warmup_wish huge_pages;
     enum warmup_fork fork;
-    const char *name; /* for the system's tools; copied there */
+    const char *name;   /* for the system's tools; copied there */
+    bool pool_anywhere; /* reserved pages: the nodes are preferred, not insisted on */
 };
 
 /* What the last warmup that came to its end found, for telling drift. */
@@ -47,10 +48,12 @@ struct zf_region {
     size_t stripe_bytes;           /* unit of weights: whole pages, as huge as wished */
     int bind_error;                /* 0 or -errno, of each wish that was tried at creation */
     int fork_error;
+    bool fork_shares; /* children of fork have the same pages until somebody writes */
     int name_error;
     int huge_error;
     size_t pool_page_bytes;   /* of the reserved huge pages that back it; 0: none do */
     int pool_errors[2];       /* why not: 0 or -errno, of ZF_OS_POOL_1G and _2M */
+    bool pool_anywhere;       /* reserved pages were taken from other nodes, and stay there */
     bool pools_passed;        /* a warmup came to its end without them, or with them: it stays so */
     uint64_t forks_undergone; /* by this process when it was created; another one has a copy */
     struct zf_hugetlb_raised raised; /* pages that were added to pools for it */

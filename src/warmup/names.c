@@ -1,8 +1,8 @@
 /*
  * Words for people: names of phases, methods and limits, and what to do about a refusal.
  *
- * All strings are static. A remedy is chosen by the wish and the errno alone, so that the same
- * refusal always reads the same.
+ * All strings are static. A remedy is chosen by the wish, the errno and what is told with it, so
+ * that the same refusal always reads the same.
  */
 #include <zerofault/warmup.h>
 
@@ -63,23 +63,31 @@ const char *zf_warmup_remedy_populate(int error, enum warmup_limit limit)
     return "Make the arena again, and report this as a bug if it happens twice.";
 }
 
-const char *zf_warmup_remedy_bind(int error)
+const char *zf_warmup_remedy_bind(int error, enum warmup_limit limit)
 {
     if (error == 0)
         return NULL;
+    if (error == -ECANCELED)
+        return "Warm up again to finish.";
     if (error == -EOPNOTSUPP)
         return "Leave `bind` off: this kernel knows no memory policies.";
     if (error == -EPERM)
         return "Allow mbind (CAP_SYS_NICE in a container) and the node in this process's cpuset.";
+    if (error == -ENOMEM && limit == WARMUP_LIMIT_POOL)
+        return "Raise nr_hugepages of the node below /sys/devices/system/node and create the arena "
+               "again, or choose a node whose pool has more.";
     if (error == -ENOMEM)
         return "Free memory on the node, choose one that has more, or make the arena smaller.";
     return "Choose a node that has memory.";
 }
 
-const char *zf_warmup_remedy_huge(int error)
+const char *zf_warmup_remedy_huge(int error, bool switched_off)
 {
     if (error == 0)
         return NULL;
+    if (switched_off)
+        return "Start the program without prctl(PR_SET_THP_DISABLE), which it, or what started it, "
+               "has called.";
     if (error == -EOPNOTSUPP)
         return "Boot a kernel with transparent huge pages, and mount /proc to have them verified.";
     if (error == -ECANCELED)
@@ -92,6 +100,9 @@ const char *zf_warmup_remedy_pool(const struct warmup_hugetlb *hugetlb)
 {
     if (hugetlb->item.error == 0)
         return NULL;
+    if (hugetlb->item.asked_bytes % hugetlb->page_bytes != 0)
+        return "Make the capacity a whole number of pages of this size, or require them, which "
+               "rounds it up.";
     if (hugetlb->raise_error == -ENOMEM)
         return "Raise the pool at boot (hugepagesz=1G hugepages=N), before memory is fragmented, "
                "or "

@@ -5,7 +5,8 @@
  * (MPOL_BIND, every kernel from 5.10 to 7.3). What spilled to another node is moved: a move makes
  * the node drop file cache and, when that is not enough, answers ENOMEM. Only what was then found
  * in place, page by page, is bound. A kernel (6.1) that is taking a page's mapping away for a
- * moment to see who uses it calls it absent; it is touched and asked for again. Where one node has
+ * moment to see who uses it calls it absent; it is touched and asked for again. All that takes a
+ * minute for 1 TiB of small pages, so the caller can stop it between two looks. Where one node has
  * all the memory there is nothing to ask. See move_pages(2), and os/linux/placement.c.
  */
 #include <errno.h>
@@ -16,7 +17,8 @@
 #include "machine/nodes.h"
 #include "warmup/run.h"
 
-#define PAGES_PER_LOOK 512 /* asked for at a time; their nodes fit the stack */
+#define PAGES_PER_LOOK 512                /* asked for at a time; their nodes fit the stack */
+#define BEAT_NS ((uint64_t)100 * 1000000) /* between two words to the caller */
 
 /* ----------------------------------------------------------------------------------------- home */
 
@@ -154,7 +156,33 @@ static int move_some(struct zf_warmup_run *run, const struct look *look)
                             results);
 }
 
-/* Do the region look by look: by huge pages where it is known to consist of them. */
+static bool is_cancelled(const struct zf_warmup_run *run)
+{
+    const int *flag = run->options->cancel;
+    return run->report->result == -ECANCELED || run->cancelled ||
+           (flag != NULL && __atomic_load_n(flag, __ATOMIC_RELAXED) != 0);
+}
+
+/* Tell the caller that the phase goes on. Nothing that he counts grows meanwhile, so he hears what
+ * he has heard; not after an error, when that was more than is done. */
+static void beat(struct zf_warmup_run *run, uint64_t *told_ns)
+{
+    struct warmup_progress progress = {.phase = run->phase,
+                                       .done_bytes = run->report->done_bytes,
+                                       .total_bytes = run->region->size_bytes};
+    uint64_t now_ns = zf_os_clock_ns();
+    if (run->options->progress == NULL || run->report->result != 0 || now_ns - *told_ns < BEAT_NS)
+        return;
+    *told_ns = now_ns;
+    progress.spent_ns = now_ns - run->phase_start_ns;
+    if (progress.spent_ns != 0)
+        progress.bytes_per_second =
+            (uint64_t)((double)progress.done_bytes * 1e9 / (double)progress.spent_ns);
+    run->cancelled = run->options->progress(&progress, run->options->context) != 0;
+}
+
+/* Do the region look by look: by huge pages where it is known to consist of them. -ECANCELED the
+ * caller said stop. */
 static int walk(struct zf_warmup_run *run,
                 int (*step)(struct zf_warmup_run *run, const struct look *look))
 {
@@ -162,6 +190,7 @@ static int walk(struct zf_warmup_run *run,
     size_t huge_page_bytes = region->huge_page_bytes;
     size_t huge_bytes = zf_region_huge_part_bytes(region);
     size_t offset_bytes = 0;
+    uint64_t told_ns = zf_os_clock_ns();
     if (region->pool_page_bytes != 0) {
         huge_page_bytes = region->pool_page_bytes;
         huge_bytes = region->size_bytes;
@@ -174,12 +203,13 @@ static int walk(struct zf_warmup_run *run,
         size_t end_bytes = huge ? huge_bytes : region->size_bytes;
         struct look look = {offset_bytes, stride_bytes,
                             zf_min((end_bytes - offset_bytes) / stride_bytes, PAGES_PER_LOOK)};
-        int rc = step(run, &look);
+        int rc = is_cancelled(run) ? -ECANCELED : step(run, &look);
         if (rc != 0)
             return rc;
+        beat(run, &told_ns);
         offset_bytes += look.count * look.stride_bytes;
     }
-    return 0;
+    return is_cancelled(run) ? -ECANCELED : 0;
 }
 
 static bool has_one_node(const struct zf_warmup_run *run)
@@ -187,20 +217,30 @@ static bool has_one_node(const struct zf_warmup_run *run)
     return !run->nodes_known || run->only_node >= 0;
 }
 
-int zf_warmup_count_nodes(struct zf_warmup_run *run)
+static void forget_count(struct zf_warmup_run *run)
 {
     struct warmup_report *report = run->report;
     report->nodes_count = 0;
     report->misplaced_bytes = 0;
     run->in_place_bytes = 0;
     memset(report->nodes, 0, sizeof report->nodes);
+}
+
+int zf_warmup_count_nodes(struct zf_warmup_run *run)
+{
+    struct warmup_report *report = run->report;
+    int rc;
+    forget_count(run);
     if (has_one_node(run)) {
         run->in_place_bytes = run->residency.present_bytes;
         if (run->only_node >= 0 && run->in_place_bytes != 0)
             add_to_node(report, run->only_node, run->in_place_bytes);
         return 0;
     }
-    return walk(run, count_some);
+    rc = walk(run, count_some);
+    if (rc == -ECANCELED)
+        forget_count(run);
+    return rc;
 }
 
 /* --------------------------------------------------------------------------------------- placing
@@ -298,6 +338,15 @@ static int recount_nodes(struct zf_warmup_run *run)
     return zf_warmup_count_nodes(run);
 }
 
+/* To move a reserved page to a node whose pool has none takes a page from its own pool for good.
+ * Those that were taken elsewhere stay there, unless the node is a must. */
+static bool may_be_moved(const struct zf_warmup_run *run)
+{
+    const struct zf_region *region = run->region;
+    return region->pool_page_bytes == 0 || !region->pool_anywhere ||
+           run->wishes->bind == WARMUP_REQUIRE;
+}
+
 int zf_warmup_place(struct zf_warmup_run *run)
 {
     struct warmup_report *report = run->report;
@@ -305,14 +354,18 @@ int zf_warmup_place(struct zf_warmup_run *run)
     int rc;
     run->may_touch = true;
     rc = recount_nodes(run);
-    if (rc == 0 && wished && report->misplaced_bytes != 0) {
-        (void)walk(run, move_some);
-        rc = recount_nodes(run);
+    if (rc == 0 && wished && report->misplaced_bytes != 0 && may_be_moved(run)) {
+        rc = walk(run, move_some);
+        rc = rc == -ECANCELED ? rc : recount_nodes(run);
     }
     run->may_touch = false;
+    if (rc == 0 && report->misplaced_bytes == 0)
+        run->region->pool_anywhere = false;
     if (!wished)
-        return 0;
+        return rc == -ECANCELED ? rc : 0;
     report->bind.error = rc;
+    if (rc == -ECANCELED)
+        return rc;
     if (rc != 0)
         return run->wishes->bind == WARMUP_REQUIRE ? rc : 0;
     return report->misplaced_bytes != 0 ? report_misplaced(run) : 0;

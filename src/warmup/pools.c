@@ -93,14 +93,15 @@ static void add_share(struct zf_hugetlb_need *need, int node, size_t size_bytes)
         .pages = zf_min((size_bytes + need->page_bytes - 1) / need->page_bytes, need->pages)};
 }
 
-/* What the region needs of a pool: where its placement says, or on the nodes that it may use. */
-static struct zf_hugetlb_need need_of(const struct zf_warmup_run *run, size_t page_bytes)
+/* What the region needs of a pool: where its placement says, or `anywhere` that it may use. */
+static struct zf_hugetlb_need need_of(const struct zf_warmup_run *run, size_t page_bytes,
+                                      bool anywhere)
 {
     const struct zf_region *region = run->region;
     const struct zf_placement *placement = &region->placement;
     struct zf_hugetlb_need need = {.page_bytes = page_bytes,
                                    .pages = region->size_bytes / page_bytes};
-    bool placed = run->wishes->bind != WARMUP_OFF && region->bind_error == 0 &&
+    bool placed = !anywhere && run->wishes->bind != WARMUP_OFF && region->bind_error == 0 &&
                   zf_node_set_count(&placement->nodes) != 0;
     const struct zf_node_set *nodes = placed ? &placement->nodes : &run->usable;
     if (!run->nodes_known)
@@ -112,12 +113,30 @@ static struct zf_hugetlb_need need_of(const struct zf_warmup_run *run, size_t pa
     return need;
 }
 
+/* May the pages come from other nodes' pools than the placement's, and do those have enough? When
+ * the pages are a must and the node is a wish; other wishes are for smaller pages at home. */
+static bool is_served_anywhere(const struct zf_warmup_run *run, int pool)
+{
+    struct zf_hugetlb_need need;
+    struct zf_hugetlb_room room;
+    if (run->wishes->hugetlb[pool] != WARMUP_REQUIRE || run->wishes->bind != WARMUP_PREFER ||
+        !run->nodes_known || zf_node_set_count(&run->usable) == 1)
+        return false;
+    need = need_of(run, zf_os_pool_page_bytes(pool), true);
+    zf_hugetlb_room(run->root, "/proc/self", &need, &room);
+    return room.verdict == ZF_HUGETLB_FITS;
+}
+
 /* Write the numbers down, and what they mean. */
 static void judge(struct zf_warmup_run *run, int pool)
 {
     struct warmup_hugetlb *hugetlb = zf_warmup_pool_of(run->report, pool);
-    struct zf_hugetlb_need need = need_of(run, hugetlb->page_bytes);
+    struct zf_hugetlb_need need = need_of(run, hugetlb->page_bytes, false);
     struct zf_hugetlb_room room;
+    if (run->region->size_bytes % hugetlb->page_bytes != 0) {
+        hugetlb->item.error = -EINVAL;
+        return;
+    }
     zf_hugetlb_room(run->root, "/proc/self", &need, &room);
     hugetlb->node = room.node;
     hugetlb->needed_count = room.needed;
@@ -138,7 +157,8 @@ static void judge(struct zf_warmup_run *run, int pool)
                           : room.verdict == ZF_HUGETLB_ABSENT ? -EOPNOTSUPP
                                                               : -ENOMEM;
     run->pool_hopeful[pool] = room.verdict == ZF_HUGETLB_FITS ||
-                              (room.verdict == ZF_HUGETLB_POOL && run->wishes->raise_pools);
+                              (room.verdict == ZF_HUGETLB_POOL &&
+                               (run->wishes->raise_pools || is_served_anywhere(run, pool)));
 }
 
 /* Let the refusal of one pool be that of the whole warmup. */
@@ -176,14 +196,15 @@ static struct zf_region_options options_of(const struct zf_warmup_run *run)
                                       .bind = wishes->bind,
                                       .huge_pages = wishes->huge_pages,
                                       .fork = wishes->fork,
-                                      .name = wishes->name};
+                                      .name = wishes->name,
+                                      .pool_anywhere = run->pool_anywhere};
 }
 
 /* Are all pages where they belong? The policy has insisted, but for interleaving. */
 static int check_placed(struct zf_warmup_run *run)
 {
     int rc;
-    if (run->wishes->bind == WARMUP_OFF || run->region->bind_error != 0)
+    if (run->wishes->bind == WARMUP_OFF || run->region->bind_error != 0 || run->pool_anywhere)
         return 0;
     rc = zf_warmup_count_nodes(run);
     return rc == 0 && run->report->misplaced_bytes != 0 ? -ENOMEM : 0;
@@ -255,36 +276,55 @@ static int replace(struct zf_warmup_run *run, struct zf_region *candidate)
     return rc;
 }
 
-static int try_pool(struct zf_warmup_run *run, int pool)
+/* Populate pages of a pool apart, and put them in place. */
+static int take(struct zf_warmup_run *run, size_t page_bytes)
+{
+    struct zf_region_options options = options_of(run);
+    struct zf_region candidate;
+    int rc = zf_region_pool_create(run->region, page_bytes, &options, &candidate);
+    if (rc != 0)
+        return rc;
+    rc = populate(run, &candidate);
+    if (rc != 0) {
+        zf_region_pool_discard(&candidate);
+        return rc;
+    }
+    rc = zf_region_pool_settle(run->region, &candidate);
+    return candidate.base != NULL && rc == -EOPNOTSUPP ? replace(run, &candidate) : rc;
+}
+
+/* From the nodes that the placement says. */
+static int take_at_home(struct zf_warmup_run *run, int pool)
 {
     struct warmup_hugetlb *hugetlb = zf_warmup_pool_of(run->report, pool);
-    struct zf_region_options options = options_of(run);
-    struct zf_hugetlb_need need = need_of(run, hugetlb->page_bytes);
+    struct zf_hugetlb_need need = need_of(run, hugetlb->page_bytes, false);
     struct zf_hugetlb_raised raised = {0};
-    struct zf_region candidate;
-    int rc = 0;
+    int rc;
+    if (hugetlb->item.error != 0 && !run->wishes->raise_pools)
+        return hugetlb->item.error;
     if (hugetlb->item.error != 0)
         hugetlb->raise_error = zf_hugetlb_raise(run->root, &need, &raised);
     if (hugetlb->raise_error != 0)
         return hugetlb->item.error;
-    rc = zf_region_pool_create(run->region, hugetlb->page_bytes, &options, &candidate);
-    if (rc != 0)
-        goto give_back;
-    rc = populate(run, &candidate);
-    if (rc == 0) {
-        rc = zf_region_pool_settle(run->region, &candidate);
-        if (candidate.base != NULL && rc == -EOPNOTSUPP)
-            rc = replace(run, &candidate);
-    } else {
-        zf_region_pool_discard(&candidate);
+    rc = take(run, hugetlb->page_bytes);
+    if (rc != 0) {
+        zf_hugetlb_give_back(run->root, &raised);
+        return rc;
     }
-    if (rc == 0) {
-        run->region->raised = raised;
-        hugetlb->raised_count = zf_hugetlb_raised_pages(&raised);
-        return 0;
-    }
-give_back:
-    zf_hugetlb_give_back(run->root, &raised);
+    run->region->raised = raised;
+    hugetlb->raised_count = zf_hugetlb_raised_pages(&raised);
+    return 0;
+}
+
+static int try_pool(struct zf_warmup_run *run, int pool)
+{
+    int rc = take_at_home(run, pool);
+    if (rc == 0 || rc == -ECANCELED || !is_served_anywhere(run, pool))
+        return rc;
+    run->report->done_bytes = 0;
+    run->pool_anywhere = true;
+    rc = take(run, zf_os_pool_page_bytes(pool));
+    run->pool_anywhere = false;
     return rc;
 }
 

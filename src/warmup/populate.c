@@ -9,9 +9,11 @@
  * address space's lock is held briefly and the caller can stop. See madvise(2), mlock(2).
  */
 #include <errno.h>
+#include <stdlib.h>
 
 #include "base/arith.h"
 #include "base/sanitize.h"
+#include "machine/files.h"
 #include "warmup/run.h"
 
 #define LINE_BYTES 64
@@ -200,6 +202,28 @@ static int check_huge(struct zf_warmup_run *run)
     return run->residency.huge_bytes >= zf_region_huge_part_bytes(run->region) ? 0 : -ENOMEM;
 }
 
+/* By prctl(PR_SET_THP_DISABLE), of this process or of one that started it. */
+static bool are_switched_off(const struct zf_warmup_run *run)
+{
+    char *status;
+    bool off;
+    if (zf_file_read(run->root, "/proc/self/status", &status) != 0)
+        return false;
+    off = zf_text_field(status, "THP_enabled:", 1) == 0;
+    free(status);
+    return off;
+}
+
+/* Why huge pages do not cover all that they can, by what the collapse was refused with. A kernel
+ * that has no collapse had no memory for them; one that refuses it here gives none here. */
+static int reason_of(struct zf_warmup_run *run, int refused)
+{
+    run->huge_switched_off = are_switched_off(run);
+    if (run->huge_switched_off || refused == -EINVAL)
+        return -EOPNOTSUPP;
+    return refused == 0 || refused == -EOPNOTSUPP ? -ENOMEM : refused;
+}
+
 int zf_warmup_collapse(struct zf_warmup_run *run)
 {
     struct warmup_item *item = &run->report->huge_pages;
@@ -213,8 +237,8 @@ int zf_warmup_collapse(struct zf_warmup_run *run)
         if (rc == -ECANCELED)
             return rc;
         rc = check_huge(run);
-        if (rc == -ENOMEM && item->error != 0 && item->error != -EOPNOTSUPP)
-            rc = item->error;
+        if (rc == -ENOMEM)
+            rc = reason_of(run, item->error);
     }
     item->error = rc;
     return run->wishes->huge_pages == WARMUP_REQUIRE ? rc : 0;

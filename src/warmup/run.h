@@ -20,11 +20,14 @@ struct zf_warmup_run {
     size_t populated_probe_bytes;     /* that a proof populates; what is behind, it touches */
     bool locked_ahead;                /* pages were locked as they came */
     bool was_empty;                   /* no page was there before this warmup */
+    bool huge_switched_off;           /* transparent huge pages, for this process */
     bool nodes_known;                 /* the system tells of nodes */
     bool confined;                    /* to some of the nodes with memory */
     bool accessible;                  /* the region may be written to; of a look */
     bool pools_hopeful;               /* a pool of reserved huge pages may serve the region */
     bool pool_hopeful[ZF_OS_POOLS_COUNT];
+    bool pool_anywhere;               /* its pages are being taken from any node */
+    bool cancelled;                   /* the callback said stop between two looks */
     bool may_touch;                   /* a page that seems absent may be touched to make sure */
     struct zf_node_set usable;        /* nodes with memory that this process may use */
     int only_node;                    /* that has all of the machine's memory; -1 several have */
@@ -120,7 +123,7 @@ int zf_warmup_check_writable(struct zf_warmup_run *run);
 int zf_warmup_check_nodes(struct zf_warmup_run *run);
 
 /* Count the pages per node into the report, and run->in_place_bytes, by the last known residency.
- * 0, or -errno when the system does not tell. */
+ * 0, or -errno when the system does not tell; -ECANCELED none are counted. */
 int zf_warmup_count_nodes(struct zf_warmup_run *run);
 
 /* Count, move what is misplaced, count again; give up on a required placement that does not hold.
@@ -145,8 +148,8 @@ void zf_warmup_touch(void *base, size_t size_bytes, size_t page_bytes);
 
 /* One sentence for a refusal, by errno. */
 const char *zf_warmup_remedy_populate(int error, enum warmup_limit limit);
-const char *zf_warmup_remedy_bind(int error);
-const char *zf_warmup_remedy_huge(int error);
+const char *zf_warmup_remedy_bind(int error, enum warmup_limit limit);
+const char *zf_warmup_remedy_huge(int error, bool switched_off);
 const char *zf_warmup_remedy_pool(const struct warmup_hugetlb *hugetlb);
 const char *zf_warmup_remedy_lock(int error);
 const char *zf_warmup_remedy_fork(int error);

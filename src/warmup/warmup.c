@@ -139,7 +139,7 @@ static void end_report(struct zf_warmup_run *run)
     if ((report->result == 0 || zf_warmup_count_nodes(run) == 0) &&
         report->bind.asked != WARMUP_OFF && run->region->bind_error == 0)
         report->bind.granted_bytes = zf_min(run->in_place_bytes, report->bind.asked_bytes);
-    report->bind.remedy = zf_warmup_remedy_bind(report->bind.error);
+    report->bind.remedy = zf_warmup_remedy_bind(report->bind.error, report->limit);
     report->huge_pages.granted_bytes =
         zf_min(run->residency.huge_bytes, report->huge_pages.asked_bytes);
     /* Asking is slow, and once is enough when all of it was found locked. */
@@ -149,7 +149,8 @@ static void end_report(struct zf_warmup_run *run)
     report->populate.remedy = zf_warmup_remedy_populate(report->populate.error, report->limit);
     zf_warmup_tell_pools(run);
     zf_warmup_tell_sizes(run);
-    report->huge_pages.remedy = zf_warmup_remedy_huge(report->huge_pages.error);
+    report->huge_pages.remedy =
+        zf_warmup_remedy_huge(report->huge_pages.error, run->huge_switched_off);
     report->lock.remedy = zf_warmup_remedy_lock(report->lock.error);
     report->threads_remedy = zf_warmup_remedy_threads(report->threads_error);
 }

@@ -264,7 +264,8 @@ static void each_size_falls_to_the_next_one(void **state)
     pool_begin(pool_node(), PAGE_2M, PAGE_1G / PAGE_2M);
     need("no 1 GiB pages", pool_count(pool_node(), PAGE_1G, "free_hugepages") == 0,
          "somebody has reserved 1 GiB pages");
-    assert_int_equal(create_and_warm(ARENA_OPTIONS(.hugetlb_1g = ARENA_PREFER)), 0);
+    assert_int_equal(
+        create_and_warm(ARENA_OPTIONS(.capacity_bytes = PAGE_1G, .hugetlb_1g = ARENA_PREFER)), 0);
     assert_refused(&report.hugetlb_1g.item, -ENOMEM);
     assert_granted(&report.hugetlb_2m.item);
     assert_warm_in(PAGE_2M);
@@ -402,6 +403,10 @@ static void a_child_has_none_of_the_pages_unless_it_inherits(void **state)
     assert_refused(&report.fork, -EOPNOTSUPP);
     assert_int_equal(child_finds(), 0xff);
     assert_warm_in(PAGE_2M);
+    /* So it shares nothing, and its fork is no drift. */
+    assert_int_equal(arena_verify(arena, NULL, &report), 0);
+    assert_int_equal(report.forks, 0);
+    assert_int_equal(report.populate.error, 0);
 }
 
 static void an_inherited_arena_is_repaired_after_a_fork_with_no_page_to_spare(void **state)

@@ -86,6 +86,7 @@ struct fake_os {
     int cpus_count;                      /* CPUs 0 to this less 1 may be used */
     const unsigned char *broken;         /* populating this byte or one behind it fails */
     int broken_error;                    /* with this */
+    void (*at_page_nodes)(void);         /* called at each question where pages are; or NULL */
     unsigned absent_looks;               /* this many questions where pages are find none */
     struct zf_os_image images[4];        /* of loaded objects, in ranges of the test */
     struct zf_os_image thread_variables; /* of the thread; base NULL: none */

@@ -116,6 +116,8 @@ int zf_os_page_nodes(const void *base, size_t stride_bytes, size_t count, int *n
 {
     const struct fake_range *range = fake_range_of(base, stride_bytes * count, true);
     int rc = fake_os_enter(FAKE_PAGE_NODES);
+    if (fake_os.at_page_nodes != NULL)
+        fake_os.at_page_nodes();
     if (rc != 0)
         return rc;
     for (size_t i = 0; i < count; ++i) {

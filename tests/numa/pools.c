@@ -70,15 +70,22 @@ static void assert_warm_on(struct arena *arena, const struct warmup_report *repo
                      0);
 }
 
-/* What came of an arena of 2 MiB pages on a node. */
-static int warm(struct arena **arena, int node, size_t pages, enum warmup_wish wish,
-                struct warmup_report *report)
+/* What came of an arena of 2 MiB pages on a node, a wish or a must. */
+static int warm_bound(struct arena **arena, int node, enum warmup_wish bind, size_t pages,
+                      enum warmup_wish wish, struct warmup_report *report)
 {
-    struct arena_options options = ARENA_OPTIONS(.capacity_bytes = pages * HUGE_PAGE,
-                                                 .hugetlb_2m = wish, .node = ARENA_NODE(node));
+    struct arena_options options =
+        ARENA_OPTIONS(.capacity_bytes = pages * HUGE_PAGE, .hugetlb_2m = wish, .bind = bind,
+                      .node = ARENA_NODE(node));
     *report = (struct warmup_report)WARMUP_REPORT_INIT;
     assert_int_equal(arena_create(arena, &options), 0);
     return arena_warmup(*arena, NULL, report);
+}
+
+static int warm(struct arena **arena, int node, size_t pages, enum warmup_wish wish,
+                struct warmup_report *report)
+{
+    return warm_bound(arena, node, ARENA_PREFER, pages, wish, report);
 }
 
 static void each_node_serves_from_its_own_pool(void **state)
@@ -142,12 +149,46 @@ static void touching_pages_of_an_empty_pool_is_the_end(void **state)
     assert_int_equal(run_in_child(map_bind_and_touch, NULL), SIGBUS);
 }
 
+/* The pages are a must and the node is a wish: no pool is changed, and the report tells. */
+static void required_pages_come_from_other_nodes_when_the_node_is_a_wish(void **state)
+{
+    static const struct {
+        int node;
+        size_t pages, at_home;
+    } cases[] = {{NODE_MIDDLE, 4, 0}, {NODE_MEMORY_ONLY, POOL_OF_MEMORY_ONLY + 1, 8}};
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; ++i) {
+        size_t elsewhere = cases[i].pages - cases[i].at_home;
+        struct warmup_report report;
+        struct arena *arena;
+        assert_int_equal(warm(&arena, cases[i].node, cases[i].pages, ARENA_REQUIRE, &report), 0);
+        assert_granted(&report.hugetlb_2m.item);
+        for (int again = 0; again < 2; ++again) {
+            assert_int_equal(report.misplaced_bytes, elsewhere * HUGE_PAGE);
+            assert_int_equal(report.bind.granted_bytes, cases[i].at_home * HUGE_PAGE);
+            assert_int_equal(report.bind.error, -ENOMEM);
+            assert_non_null(report.bind.remedy);
+            assert_int_equal(report.proven, 1);
+            assert_int_equal(report.sizes[0].page_bytes, HUGE_PAGE);
+            assert_int_equal(pool_count(NODE_MIDDLE, HUGE_PAGE, "nr_hugepages"), 0);
+            assert_int_equal(pool_count(NODE_LARGE, HUGE_PAGE, "nr_hugepages"), POOL_OF_LARGE);
+            assert_filling_takes_no_fault(arena);
+            assert_int_equal(
+                arena_verify(arena, &ARENA_VERIFY_OPTIONS(.mode = ARENA_VERIFY_EXACT), NULL), 0);
+            assert_int_equal(arena_rewarm(arena, NULL, &report), 0);
+        }
+        arena_destroy(arena);
+        assert_pools_are_whole();
+    }
+}
+
 static void a_node_whose_pool_is_empty_says_so_though_another_is_full(void **state)
 {
     struct warmup_report report;
     struct arena *arena;
     (void)state;
-    assert_int_equal(warm(&arena, NODE_MIDDLE, 4, ARENA_REQUIRE, &report), -ENOMEM);
+    assert_int_equal(warm_bound(&arena, NODE_MIDDLE, ARENA_REQUIRE, 4, ARENA_REQUIRE, &report),
+                     -ENOMEM);
     assert_int_equal(report.limit, WARMUP_LIMIT_POOL);
     assert_int_equal(report.hugetlb_2m.item.error, -ENOMEM);
     assert_int_equal(report.hugetlb_2m.node, NODE_MIDDLE);
@@ -169,8 +210,9 @@ static void a_pool_that_has_some_of_the_pages_gives_none(void **state)
     struct warmup_report report;
     struct arena *arena;
     (void)state;
-    assert_int_equal(
-        warm(&arena, NODE_MEMORY_ONLY, POOL_OF_MEMORY_ONLY + 1, ARENA_REQUIRE, &report), -ENOMEM);
+    assert_int_equal(warm_bound(&arena, NODE_MEMORY_ONLY, ARENA_REQUIRE, POOL_OF_MEMORY_ONLY + 1,
+                                ARENA_REQUIRE, &report),
+                     -ENOMEM);
     assert_int_equal(report.hugetlb_2m.node, NODE_MEMORY_ONLY);
     assert_int_equal(report.hugetlb_2m.needed_count, POOL_OF_MEMORY_ONLY + 1);
     assert_int_equal(report.hugetlb_2m.available_count, POOL_OF_MEMORY_ONLY);
@@ -214,6 +256,7 @@ static void an_arena_over_several_nodes_needs_its_share_on_each(void **state)
     assert_int_equal(report.misplaced_bytes, 0);
     arena_destroy(arena);
     options.nodes = one_without;
+    options.bind = ARENA_REQUIRE;
     report = (struct warmup_report)WARMUP_REPORT_INIT;
     assert_int_equal(arena_create(&arena, &options), 0);
     assert_int_equal(arena_warmup(arena, NULL, &report), -ENOMEM);
@@ -279,6 +322,34 @@ static void reserved_pages_are_moved_to_another_node(void **state)
     arena_reset(arena);
     assert_warm_on(arena, &report, NODE_MEMORY_ONLY, HUGE_PAGE);
     arena_destroy(arena);
+}
+
+static void set_pool(int node, const char *pages)
+{
+    char path[128];
+    (void)snprintf(path, sizeof path,
+                   "/sys/devices/system/node/node%d/hugepages/hugepages-2048kB/nr_hugepages", node);
+    assert_true(write_file(path, pages));
+}
+
+/* As arena_move says: an administrator's pages take their places in the pools along, for good. */
+static void moving_to_a_node_without_a_pool_moves_the_pool(void **state)
+{
+    struct warmup_report report;
+    struct arena *arena;
+    (void)state;
+    assert_int_equal(warm(&arena, NODE_MEMORY_ONLY, 4, ARENA_REQUIRE, &report), 0);
+    report = (struct warmup_report)WARMUP_REPORT_INIT;
+    assert_int_equal(arena_move(arena, NODE_MIDDLE, &report), 0);
+    assert_warm_on(arena, &report, NODE_MIDDLE, HUGE_PAGE);
+    arena_destroy(arena);
+    assert_int_equal(pool_count(NODE_MIDDLE, HUGE_PAGE, "nr_hugepages"), 4);
+    assert_int_equal(free_pages(NODE_MIDDLE, HUGE_PAGE), 4);
+    assert_int_equal(pool_count(NODE_MEMORY_ONLY, HUGE_PAGE, "nr_hugepages"),
+                     POOL_OF_MEMORY_ONLY - 4);
+    set_pool(NODE_MIDDLE, "0");
+    set_pool(NODE_MEMORY_ONLY, "8");
+    assert_pools_are_whole();
 }
 
 static void a_page_of_1_gib_stays_where_no_other_node_has_one(void **state)
@@ -379,6 +450,7 @@ int test_pools(void)
         cmocka_unit_test(each_node_serves_from_its_own_pool),
         cmocka_unit_test(a_page_of_1_gib_is_had_on_each_node_that_has_one),
         cmocka_unit_test(touching_pages_of_an_empty_pool_is_the_end),
+        cmocka_unit_test(required_pages_come_from_other_nodes_when_the_node_is_a_wish),
         cmocka_unit_test(a_node_whose_pool_is_empty_says_so_though_another_is_full),
         cmocka_unit_test(a_pool_that_has_some_of_the_pages_gives_none),
         cmocka_unit_test(a_node_that_has_nothing_large_enough_is_an_error_and_no_loss),
@@ -387,6 +459,7 @@ int test_pools(void)
         cmocka_unit_test(a_node_that_is_too_small_to_raise_its_pool_is_left_as_it_was),
         cmocka_unit_test(a_limit_of_the_control_group_is_seen_before_the_first_page),
         cmocka_unit_test(reserved_pages_are_moved_to_another_node),
+        cmocka_unit_test(moving_to_a_node_without_a_pool_moves_the_pool),
         cmocka_unit_test(a_page_of_1_gib_stays_where_no_other_node_has_one),
         cmocka_unit_test(pages_that_were_added_are_taken_away_where_they_are_by_then),
     };

@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "support/child.h"
@@ -140,6 +141,34 @@ static void who_may_not_see_them_is_told_so(void **state)
     shared_destroy(report, sizeof *report);
 }
 
+/* --------------------------------------------------------------------------------- switched off */
+
+static void warm_with_huge_pages_off(void *shared)
+{
+    struct warmup_report *reports = shared;
+    if (prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0) != 0)
+        return;
+    reports[0] = warm(4 * HUGE_PAGE, WARMUP_REQUIRE);
+    reports[1] = warm(4 * HUGE_PAGE, WARMUP_PREFER);
+}
+
+static void what_the_process_has_switched_off_is_refused_with_its_name(void **state)
+{
+    struct warmup_report *reports = shared_create(2 * sizeof *reports);
+    (void)state;
+    need("huge pages", zf_os_huge_page_bytes() == HUGE_PAGE, "this kernel has none of 2 MiB");
+    assert_int_equal(run_in_child(warm_with_huge_pages_off, reports), 0);
+    assert_int_equal(reports[0].result, -EOPNOTSUPP);
+    assert_int_equal(reports[1].result, 0);
+    for (size_t i = 0; i < 2; ++i) {
+        assert_int_equal(reports[i].size_bytes, 4 * HUGE_PAGE);
+        assert_int_equal(reports[i].huge_pages.error, -EOPNOTSUPP);
+        assert_int_equal(reports[i].huge_pages.granted_bytes, 0);
+        assert_non_null(strstr(reports[i].huge_pages.remedy, "PR_SET_THP_DISABLE"));
+    }
+    shared_destroy(reports, 2 * sizeof *reports);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -147,6 +176,7 @@ int main(void)
         cmocka_unit_test_teardown(pages_between_small_and_huge_ones_are_counted, restore),
         cmocka_unit_test_teardown(what_a_huge_page_does_not_cover_is_in_pages_between, restore),
         cmocka_unit_test_teardown(who_may_not_see_them_is_told_so, restore),
+        cmocka_unit_test(what_the_process_has_switched_off_is_refused_with_its_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -12,6 +12,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <time.h>
 
 #include "fake/fake_os.h"
 #include "machine/nodes.h"
@@ -313,6 +314,161 @@ static void an_interleaved_region_is_in_place_on_any_node_of_its_set(void **stat
     zf_region_destroy(&region);
 }
 
+/* ------------------------------------------------------------------------- stopped */
+
+#define LOOKS 4u
+#define LOOKS_BYTES (LOOKS * 512 * PAGE)
+#define LAST_NODE 2 /* which has room for all */
+
+/* What a caller sees and does while the pages of a large region are asked for. */
+static struct {
+    unsigned stop_at_look; /* by the flag */
+    int flag;
+    unsigned stop_at_call; /* of `proving` */
+    unsigned proving;      /* calls in the last phase before its first chunk */
+    bool rising;
+    struct warmup_progress last;
+} caller;
+
+static void at_look(void)
+{
+    if (fake_os.made[FAKE_PAGE_NODES] == caller.stop_at_look)
+        caller.flag = 1;
+}
+
+static void take_a_tenth_of_a_second(void)
+{
+    struct timespec pause = {.tv_nsec = 110 * 1000000};
+    assert_int_equal(nanosleep(&pause, NULL), 0);
+}
+
+static int hear(const struct warmup_progress *progress, void *context)
+{
+    (void)context;
+    caller.rising =
+        caller.rising &&
+        (progress->phase > caller.last.phase ||
+         (progress->phase == caller.last.phase && progress->done_bytes >= caller.last.done_bytes &&
+          progress->spent_ns >= caller.last.spent_ns)) &&
+        progress->total_bytes == LOOKS_BYTES;
+    caller.last = *progress;
+    if (progress->phase != WARMUP_PROVE || progress->done_bytes != 0)
+        return 0;
+    return ++caller.proving == caller.stop_at_call;
+}
+
+static struct zf_region create_large(const struct zf_warmup_wishes *wishes)
+{
+    struct zf_region_options options = {.size_bytes = LOOKS_BYTES,
+                                        .node = wishes->node,
+                                        .bind = wishes->bind,
+                                        .huge_pages = wishes->huge_pages};
+    struct zf_region region;
+    memset(&caller, 0, sizeof caller);
+    caller.rising = true;
+    assert_int_equal(zf_region_create(&region, &options), 0);
+    return region;
+}
+
+static struct warmup_report warm_heard(struct zf_region *region,
+                                       const struct zf_warmup_wishes *wishes)
+{
+    struct warmup_options options = {
+        .struct_size = sizeof options, .progress = hear, .cancel = &caller.flag};
+    struct warmup_report report;
+    int rc = zf_warmup_region(region, wishes, &options, &report);
+    assert_int_equal(rc, report.result);
+    return report;
+}
+
+static void assert_stopped_in_proof(const struct warmup_report *report)
+{
+    assert_int_equal(report->result, -ECANCELED);
+    assert_int_equal(report->last_phase, WARMUP_PROVE);
+    assert_int_equal(report->done_bytes, 0);
+    assert_int_equal(report->proven, 0);
+    assert_int_equal(report->bind.error, -ECANCELED);
+    assert_non_null(report->bind.remedy);
+    assert_int_equal(report->bind.granted_bytes, 0);
+    assert_int_equal(report->nodes_count, 0);
+    assert_int_equal(report->misplaced_bytes, 0);
+    assert_int_equal(report->populate.granted_bytes, LOOKS_BYTES);
+}
+
+/* Looks are for counting, moving and counting again; whichever it is, no other follows. */
+static void the_flag_stops_between_two_looks(void **state)
+{
+    struct zf_warmup_wishes wishes = wish(WARMUP_PREFER, LAST_NODE);
+    unsigned stop_at = 1;
+    for (;; ++stop_at) {
+        struct zf_region region;
+        struct warmup_report report;
+        (void)reset(state);
+        region = create_large(&wishes);
+        assert_int_equal(warm_heard(&region, &wishes).result, 0);
+        /* Somebody has moved half of them. */
+        memset(fake_os_range(region.base)->page_nodes, 0, LOOKS_BYTES / PAGE / 2);
+        fake_os.made[FAKE_PAGE_NODES] = 0;
+        fake_os.at_page_nodes = at_look;
+        caller.stop_at_look = stop_at;
+        report = warm_heard(&region, &wishes);
+        assert_int_equal(fake_os.made[FAKE_PAGE_NODES], stop_at <= 3 * LOOKS ? stop_at : 3 * LOOKS);
+        if (stop_at > 3 * LOOKS) {
+            assert_int_equal(report.result, 0);
+            zf_region_destroy(&region);
+            break;
+        }
+        assert_stopped_in_proof(&report);
+        caller.flag = 0;
+        caller.stop_at_look = 0;
+        report = warm_heard(&region, &wishes);
+        assert_int_equal(report.result, 0);
+        assert_int_equal(report.proven, 1);
+        assert_int_equal(report.misplaced_bytes, 0);
+        assert_int_equal(report.bind.granted_bytes, LOOKS_BYTES);
+        zf_region_destroy(&region);
+    }
+}
+
+/* Also of a placement that nobody wished for, whose pages are merely counted. */
+static void the_flag_stops_counting_too(void **state)
+{
+    struct zf_warmup_wishes wishes = wish(WARMUP_PREFER, LAST_NODE);
+    struct zf_region region = create_large(&wishes);
+    struct warmup_report report;
+    (void)state;
+    wishes.bind = WARMUP_OFF;
+    fake_os.at_page_nodes = at_look;
+    caller.stop_at_look = 2;
+    report = warm_heard(&region, &wishes);
+    assert_int_equal(report.result, -ECANCELED);
+    assert_int_equal(fake_os.made[FAKE_PAGE_NODES], 2);
+    assert_int_equal(report.nodes_count, 0);
+    assert_int_equal(report.bind.error, 0);
+    zf_region_destroy(&region);
+}
+
+static void who_waits_for_looks_hears_of_it_and_may_stop(void **state)
+{
+    struct zf_warmup_wishes wishes = wish(WARMUP_PREFER, LAST_NODE);
+    struct zf_region region = create_large(&wishes);
+    struct warmup_report report;
+    (void)state;
+    fake_os.at_page_nodes = take_a_tenth_of_a_second;
+    report = warm_heard(&region, &wishes);
+    assert_int_equal(report.result, 0);
+    assert_true(caller.rising);
+    assert_int_equal(caller.proving, LOOKS);
+    caller.proving = 0;
+    caller.stop_at_call = 2;
+    caller.last = (struct warmup_progress){0};
+    report = warm_heard(&region, &wishes);
+    assert_stopped_in_proof(&report);
+    assert_int_equal(caller.proving, 2);
+    assert_true(caller.rising);
+    zf_region_destroy(&region);
+}
+
 /* ------------------------------------------------------------------------- nodes */
 
 static void a_node_is_checked_against_what_the_system_tells(void **state)
@@ -351,6 +507,9 @@ int main(void)
         cmocka_unit_test_setup(weights_are_stripes_and_each_is_verified, reset),
         cmocka_unit_test_setup(many_preferred_nodes_fall_back_to_the_first, reset),
         cmocka_unit_test_setup(an_interleaved_region_is_in_place_on_any_node_of_its_set, reset),
+        cmocka_unit_test_setup(the_flag_stops_between_two_looks, reset),
+        cmocka_unit_test_setup(the_flag_stops_counting_too, reset),
+        cmocka_unit_test_setup(who_waits_for_looks_hears_of_it_and_may_stop, reset),
         cmocka_unit_test_setup(a_node_is_checked_against_what_the_system_tells, reset),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -235,6 +235,48 @@ static void a_pool_that_is_full_on_another_node_is_no_help(void **state)
     end();
 }
 
+static void required_pages_come_from_other_nodes_when_the_node_is_a_wish(void **state)
+{
+    struct zf_warmup_wishes wishes = wish(WARMUP_OFF, WARMUP_REQUIRE);
+    (void)state;
+    fake_os.nodes_count = 3;
+    wishes.node = 1;
+    little->pages[1] = 1;
+    little->pages[2] = LITTLE_PAGES;
+    assert_int_equal(create(&wishes), 0);
+    assert_int_equal(warm(&wishes), 0);
+    assert_made_of(LITTLE_PAGE);
+    assert_int_equal(fake_pool_free_pages(ZF_OS_POOL_2M, 1), 0);
+    /* And stay there: moving them would move the pools. */
+    for (int i = 0; i < 2; ++i) {
+        assert_int_equal(report.misplaced_bytes, SIZE_BYTES - LITTLE_PAGE);
+        assert_int_equal(report.bind.granted_bytes, LITTLE_PAGE);
+        assert_int_equal(report.bind.error, -ENOMEM);
+        assert_int_equal(report.limit, WARMUP_LIMIT_POOL);
+        assert_non_null(strstr(report.bind.remedy, "nr_hugepages"));
+        assert_int_equal(fake_os_node_bytes(2), SIZE_BYTES - LITTLE_PAGE);
+        assert_int_equal(warm(&wishes), 0);
+    }
+    assert_int_equal(fake_os.made[FAKE_MOVE_PAGES], 0);
+    assert_int_equal(zf_warmup_verify_region(&region, &wishes, true, &report), 0);
+    end();
+}
+
+static void no_page_comes_from_other_nodes_when_the_node_is_a_must(void **state)
+{
+    struct zf_warmup_wishes wishes = wish(WARMUP_OFF, WARMUP_REQUIRE);
+    (void)state;
+    fake_os.nodes_count = 2;
+    wishes.node = 1;
+    wishes.bind = WARMUP_REQUIRE;
+    little->pages[0] = LITTLE_PAGES;
+    assert_int_equal(create(&wishes), 0);
+    assert_int_equal(warm(&wishes), -ENOMEM);
+    assert_int_equal(report.hugetlb_2m.node, 1);
+    assert_int_equal(report.limit, WARMUP_LIMIT_POOL);
+    end();
+}
+
 /* ----------------------------------------------------------------------------- promised, raised */
 
 static void a_pool_that_runs_dry_under_way_is_passed_over(void **state)
@@ -376,6 +418,46 @@ static void whichever_call_is_refused_no_page_and_no_raised_pool_is_kept(void **
     }
 }
 
+/* The same on the way to another node's pool; it is a must, so there is nothing in between. */
+static void refuse_on_the_way_elsewhere(unsigned call, int error)
+{
+    struct zf_warmup_wishes wishes = wish(WARMUP_OFF, WARMUP_REQUIRE);
+    (void)reset(NULL);
+    fake_os.nodes_count = 2;
+    wishes.node = 1;
+    little->pages[0] = LITTLE_PAGES;
+    fake_os.fail_call = call;
+    fake_os.fail_error = error;
+    if (create(&wishes) != 0) {
+        assert_int_equal(fake_os_ranges_count(), 0);
+        return;
+    }
+    (void)warm(&wishes);
+    assert_tells(&report.hugetlb_2m);
+    assert_int_equal(fake_os_ranges_count(), 1);
+    assert_int_equal(fake_pool_free_pages(ZF_OS_POOL_2M, -1),
+                     region.pool_page_bytes == 0 ? LITTLE_PAGES : 0);
+    fake_os.fail_call = 0;
+    assert_int_equal(warm(&wishes), 0);
+    assert_tells(&report.hugetlb_2m);
+    if (region.bind_error == 0)
+        assert_int_equal(report.misplaced_bytes, SIZE_BYTES);
+    end();
+}
+
+static void whichever_call_is_refused_on_the_way_to_another_node_the_next_try_works(void **state)
+{
+    static const int errors[] = {-ENOMEM, -EPERM, -EOPNOTSUPP, -EINVAL, -EFAULT};
+    (void)state;
+    for (size_t i = 0; i < sizeof errors / sizeof errors[0]; ++i) {
+        unsigned call = 0;
+        do
+            refuse_on_the_way_elsewhere(++call, errors[i]);
+        while (fake_os.failed != FAKE_CALL_COUNT || call == 1);
+        assert_true(call > 30);
+    }
+}
+
 /* --------------------------------------------------------------------- kernels that cannot move */
 
 static void a_system_that_cannot_move_pages_populates_in_place(void **state)
@@ -466,11 +548,15 @@ int main(void)
         cmocka_unit_test_setup(a_size_that_the_machine_does_not_have_says_so, reset),
         cmocka_unit_test_setup(what_nobody_wished_is_not_asked, reset),
         cmocka_unit_test_setup(a_pool_that_is_full_on_another_node_is_no_help, reset),
+        cmocka_unit_test_setup(required_pages_come_from_other_nodes_when_the_node_is_a_wish, reset),
+        cmocka_unit_test_setup(no_page_comes_from_other_nodes_when_the_node_is_a_must, reset),
         cmocka_unit_test_setup(a_pool_that_runs_dry_under_way_is_passed_over, reset),
         cmocka_unit_test_setup(a_pool_is_raised_when_asked_and_lowered_at_the_end, reset),
         cmocka_unit_test_setup(a_pool_that_cannot_be_raised_enough_is_passed_over, reset),
         cmocka_unit_test_setup(nothing_is_raised_unless_asked, reset),
         cmocka_unit_test_setup(whichever_call_is_refused_no_page_and_no_raised_pool_is_kept, reset),
+        cmocka_unit_test_setup(
+            whichever_call_is_refused_on_the_way_to_another_node_the_next_try_works, reset),
         cmocka_unit_test_setup(a_system_that_cannot_move_pages_populates_in_place, reset),
         cmocka_unit_test_setup(there_content_outlives_a_pool_that_runs_dry, reset),
         cmocka_unit_test_setup(there_a_range_that_children_inherit_does_without, reset),

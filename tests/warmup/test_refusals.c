@@ -311,6 +311,23 @@ static void huge_pages_that_are_scarce_are_counted(void **state)
     zf_region_destroy(&region);
 }
 
+/* -EINVAL is what the caller did wrong, and he did nothing wrong. */
+static void huge_pages_that_are_not_given_here_are_not_supported(void **state)
+{
+    struct zf_warmup_wishes wishes = everything(WARMUP_REQUIRE);
+    struct zf_region region;
+    struct warmup_report report;
+    (void)state;
+    fake_os.huge_free_bytes = 0;
+    fake_os.refuse[FAKE_HUGE_COLLAPSE] = -EINVAL;
+    assert_int_equal(create(&region, &wishes), 0);
+    report = warm(&region, &wishes);
+    assert_consistent(&report);
+    assert_int_equal(report.result, -EOPNOTSUPP);
+    assert_int_equal(report.huge_pages.error, -EOPNOTSUPP);
+    zf_region_destroy(&region);
+}
+
 static void a_collapse_makes_up_for_what_was_scarce(void **state)
 {
     struct zf_warmup_wishes wishes = everything(WARMUP_REQUIRE);
@@ -439,6 +456,7 @@ int main(void)
         cmocka_unit_test_setup(a_limit_for_locked_memory_is_seen_before_it_is_used_up, reset),
         cmocka_unit_test_setup(a_machine_with_too_little_memory_refuses_with_numbers, reset),
         cmocka_unit_test_setup(huge_pages_that_are_scarce_are_counted, reset),
+        cmocka_unit_test_setup(huge_pages_that_are_not_given_here_are_not_supported, reset),
         cmocka_unit_test_setup(a_collapse_makes_up_for_what_was_scarce, reset),
         cmocka_unit_test_setup(a_page_that_still_faults_once_is_repaired, reset),
         cmocka_unit_test_setup(a_page_that_keeps_faulting_fails_the_proof, reset),
