@@ -122,6 +122,17 @@ class CapturedSystems(unittest.TestCase):
         self.assertIn("neither proc nor sys", done.stderr)
 
 
+    def test_pipes_in_a_captured_tree_are_not_waited_for(self):
+        with tempfile.TemporaryDirectory() as root:
+            shutil.copytree(TREES / "vm_6_18", root, dirs_exist_ok=True)
+            for path in ("proc/meminfo", "proc/self/status", "sys/kernel/mm/ksm/run"):
+                (pathlib.Path(root) / path).unlink()
+                os.mkfifo(pathlib.Path(root) / path)
+            done = run("doctor", "--json", "--root", root)
+        found = severities(json.loads(done.stdout))
+        self.assertEqual((found["memory"], found["ksm"]), ("unknown", "unknown"))
+
+
 class Fixes(unittest.TestCase):
     """The commands that are printed, carried out on a copy of the captured system."""
 
