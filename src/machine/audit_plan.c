@@ -3,9 +3,9 @@
  *
  * Nothing is allocated. Each limit that the range must pass is one check, and what stands against
  * the plan is critical, with the numbers that do not fit. Memory that comes from a pool of reserved
- * huge pages is in nobody else's count, so only the pool is asked then. A node is asked for what it
- * has without reclaim, because a policy that only prefers it goes elsewhere rather than reclaim,
- * and a strict one ends in the OOM killer.
+ * huge pages is in nobody else's count, so only the pool is asked then. A node is asked for what a
+ * warmup asks it for, so that the two agree: free memory and clean file cache, which the kernel
+ * drops when a page is moved there.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -15,6 +15,7 @@
 #include "machine/audit.h"
 #include "machine/hugetlb.h"
 #include "machine/memory.h"
+#include "machine/nodes.h"
 
 /* What is being planned, and what the checks before have found. */
 struct plan {
@@ -207,18 +208,26 @@ static void add_system_memory(struct plan *plan)
         add_room(plan, &check, plan->bytes + plan->tables_bytes, available_bytes);
 }
 
+/* What a warmup counts on from a node. */
+static size_t node_free_bytes(const struct plan *plan, const struct machine_node *node)
+{
+    size_t free_bytes;
+    ZF_ASSERT(node != NULL);
+    free_bytes = zf_node_free_bytes(plan->run->root, (int)node->number);
+    return free_bytes != SIZE_MAX ? free_bytes : node->free_bytes + node->cache_bytes;
+}
+
 static void add_node_memory(struct plan *plan)
 {
     const struct machine_node *node = plan->node;
     struct machine_check check = {
         .name = "plan_node_memory",
-        .why = "What the node has without reclaim. What does not fit goes to another node, or ends "
-               "in the OOM killer where the policy is strict.",
+        .why = "What the node has free and in clean file cache, which is dropped for pages that "
+               "are moved there. What does not fit stays on another node, and is an error where "
+               "the node is required.",
         .source =
             zf_audit_text(plan->run, "/sys/devices/system/node/node%u/meminfo", node->number)};
-    if (plan->bytes > node->free_bytes && plan->bytes - node->free_bytes <= node->cache_bytes)
-        check.fix = "echo 1 > /proc/sys/vm/drop_caches";
-    add_room(plan, &check, plan->bytes, node->free_bytes);
+    add_room(plan, &check, plan->bytes, node_free_bytes(plan, node));
 }
 
 /* Without a node in the plan: will the range be on one node? */
@@ -227,6 +236,7 @@ static void add_spread(struct plan *plan)
     struct zf_audit_run *run = plan->run;
     const struct zf_topology *topology = &run->audit->topology;
     const struct machine_node *most = NULL;
+    size_t most_bytes = 0;
     struct machine_check check = {
         .name = "plan_spread",
         .topic = ZF_TOPIC_PLAN,
@@ -234,17 +244,20 @@ static void add_spread(struct plan *plan)
         .why = "A range that no node can hold alone is spread over several, and part of it is far "
                "from whoever uses it.",
         .source = "/sys/devices/system/node"};
-    for (size_t i = 0; i < topology->nodes_count; ++i)
-        if (topology->nodes[i].allowed &&
-            (most == NULL || topology->nodes[i].free_bytes > most->free_bytes))
-            most = &topology->nodes[i];
+    for (size_t i = 0; i < topology->nodes_count; ++i) {
+        size_t free_bytes = node_free_bytes(plan, &topology->nodes[i]);
+        if (!topology->nodes[i].allowed || (most != NULL && free_bytes <= most_bytes))
+            continue;
+        most = &topology->nodes[i];
+        most_bytes = free_bytes;
+    }
     if (most == NULL)
         return;
-    if (most->free_bytes >= plan->bytes)
+    if (most_bytes >= plan->bytes)
         check.severity = MACHINE_OK;
     check.value =
         zf_audit_text(run, "needs %s, the most is %s on node %u", zf_audit_size(run, plan->bytes),
-                      zf_audit_size(run, most->free_bytes), most->number);
+                      zf_audit_size(run, most_bytes), most->number);
     zf_audit_add(run, &check);
 }
 
