@@ -230,6 +230,33 @@ static void add_node_memory(struct plan *plan)
     add_room(plan, &check, plan->bytes, node_free_bytes(plan, node));
 }
 
+/* Without a node in the plan: what the nodes of the cpuset have together, where it shuts out others
+ * whose memory the machine's count includes. */
+static void add_cpuset_memory(struct plan *plan)
+{
+    const struct zf_topology *topology = &plan->run->audit->topology;
+    bool shuts_out = false;
+    size_t sum_bytes = 0;
+    struct machine_check check = {
+        .name = "plan_cpuset_memory",
+        .why =
+            "What the nodes of the process's cpuset have free and in clean file cache, together. "
+            "A fault that finds no memory there ends in the OOM killer, whatever other nodes "
+            "have.",
+        .source = "/sys/devices/system/node"};
+    for (size_t i = 0; i < topology->nodes_count; ++i) {
+        const struct machine_node *node = &topology->nodes[i];
+        if (node->total_bytes == 0)
+            continue;
+        if (node->allowed)
+            sum_bytes += zf_min(node_free_bytes(plan, node), SIZE_MAX - sum_bytes);
+        else
+            shuts_out = true;
+    }
+    if (shuts_out)
+        add_room(plan, &check, plan->bytes + plan->tables_bytes, sum_bytes);
+}
+
 /* Without a node in the plan: will the range be on one node? */
 static void add_spread(struct plan *plan)
 {
@@ -388,8 +415,10 @@ void zf_audit_plan(struct zf_audit_run *run)
         add_system_memory(&plan);
         if (plan.node != NULL && run->audit->topology.nodes_count > 1)
             add_node_memory(&plan);
-        else if (!plan.placed && run->audit->topology.nodes_count > 1)
+        if (!plan.placed && run->audit->topology.nodes_count > 1) {
+            add_cpuset_memory(&plan);
             add_spread(&plan);
+        }
         add_group_memory(&plan);
     }
     /* Reserved pages count against no limit for locked memory. */

@@ -21,6 +21,16 @@ static struct machine_audit *plan_on(const char *tree, size_t bytes, int node, s
                                                    .plan_huge_bytes = huge_bytes));
 }
 
+static struct machine_audit *plan_below(const char *root, size_t bytes, int node)
+{
+    struct machine_audit *audit;
+    assert_int_equal(
+        machine_audit_create(
+            &audit, &MACHINE_AUDIT_OPTIONS(.root = root, .plan_bytes = bytes, .plan_node = node)),
+        0);
+    return audit;
+}
+
 static void without_a_plan_nothing_is_planned(void **state)
 {
     struct machine_audit *audit = audit_tree("guest_2_nodes", NULL);
@@ -101,6 +111,44 @@ static void a_range_that_no_node_holds_is_told_to_spread(void **state)
     assert_check(audit, "plan_spread", MACHINE_INFO,
                  "needs 420 MiB, the most is 401.3 MiB on node 0");
     machine_audit_destroy(audit);
+}
+
+static void nodes_that_the_cpuset_shuts_out_do_not_help_a_plan(void **state)
+{
+    struct machine_audit *audit;
+    char root[SCRATCH_BYTES];
+    size_t sum_bytes;
+    (void)state;
+    scratch_create(root, "guest_2_nodes");
+    audit = plan_below(root, 300 * MIB, MACHINE_NODE_ANY);
+    assert_null(find_check(audit, "plan_cpuset_memory"));
+    machine_audit_destroy(audit);
+    scratch_write(root, "/proc/self/status", "CapEff:\t0\nMems_allowed_list:\t1\n");
+    audit = plan_below(root, 300 * MIB, MACHINE_NODE_ANY);
+    assert_int_equal(find_check(audit, "plan_memory")->severity, MACHINE_OK);
+    assert_check(audit, "plan_cpuset_memory", MACHINE_CRITICAL, "needs 300.6 MiB, has 229.2 MiB");
+    assert_false(machine_audit_plan_works(audit));
+    machine_audit_destroy(audit);
+    /* Page tables are paid for too. */
+    audit = plan_below(root, 229 * MIB, MACHINE_NODE_ANY);
+    assert_check(audit, "plan_cpuset_memory", MACHINE_CRITICAL, "needs 229.4 MiB, has 229.2 MiB");
+    machine_audit_destroy(audit);
+    audit = plan_below(root, 200 * MIB, MACHINE_NODE_ANY);
+    assert_check(audit, "plan_cpuset_memory", MACHINE_OK, "needs 200.4 MiB, has 229.2 MiB");
+    assert_true(machine_audit_plan_works(audit));
+    machine_audit_destroy(audit);
+    /* All of them together count. */
+    scratch_destroy(root);
+    scratch_create(root, "guest_4_sparse");
+    scratch_write(root, "/proc/self/status", "CapEff:\t0\nMems_allowed_list:\t2-3\n");
+    sum_bytes = zf_node_free_bytes(root, 2) + zf_node_free_bytes(root, 3);
+    audit = plan_below(root, sum_bytes / 64 * 63, MACHINE_NODE_ANY);
+    assert_int_equal(find_check(audit, "plan_cpuset_memory")->severity, MACHINE_OK);
+    machine_audit_destroy(audit);
+    audit = plan_below(root, sum_bytes, MACHINE_NODE_ANY);
+    assert_int_equal(find_check(audit, "plan_cpuset_memory")->severity, MACHINE_CRITICAL);
+    machine_audit_destroy(audit);
+    scratch_destroy(root);
 }
 
 static void more_than_the_machine_has_fails_whatever_its_size(void **state)
@@ -284,6 +332,7 @@ int main(void)
         cmocka_unit_test(clean_file_cache_of_a_node_counts_as_free),
         cmocka_unit_test(a_node_must_be_there_have_memory_and_be_allowed),
         cmocka_unit_test(a_range_that_no_node_holds_is_told_to_spread),
+        cmocka_unit_test(nodes_that_the_cpuset_shuts_out_do_not_help_a_plan),
         cmocka_unit_test(more_than_the_machine_has_fails_whatever_its_size),
         cmocka_unit_test(a_pool_that_is_large_enough_serves_the_plan_alone),
         cmocka_unit_test(transparent_pages_stand_in_for_a_pool_that_is_too_small),
