@@ -27,6 +27,7 @@ struct plan {
     unsigned number;                 /* this one */
     const struct machine_node *node; /* of that number; NULL when not placed or not online */
     bool pooled;                     /* served by reserved huge pages */
+    bool reserved;                   /* ... and by nothing else */
 };
 
 /* Add "needed of what is left" as one check: ok, or critical. */
@@ -134,6 +135,10 @@ static const char *raise_pool(const struct plan *plan, size_t pages_count)
     return zf_audit_echo(plan->run, count, path);
 }
 
+#define RAISE_EARLY                                                                                \
+    "A pool is best raised right after boot, and one of 1 GiB pages by hugepagesz=1G hugepages=N " \
+    "at boot."
+
 /* Add what the pools, or the kernel's own huge pages, have for the plan. */
 static void add_huge_pages(struct plan *plan, const struct zf_hugetlb_room *room)
 {
@@ -144,9 +149,10 @@ static void add_huge_pages(struct plan *plan, const struct zf_hugetlb_room *room
         .name = "plan_huge_pages",
         .topic = ZF_TOPIC_PLAN,
         .severity = MACHINE_CRITICAL,
-        .why = "Reserved pages of the right node, or transparent ones where these fall short. A "
-               "pool is best raised right after boot, and one of 1 GiB pages by hugepagesz=1G "
-               "hugepages=N at boot.",
+        .why = plan->reserved
+                   ? "Reserved pages of the right node; the plan takes no others. " RAISE_EARLY
+                   : "Reserved pages of the right node, or transparent ones where these fall "
+                     "short. " RAISE_EARLY,
         .source = "/sys/devices/system/node"};
     ZF_ASSERT(plan->bytes % plan->huge_bytes == 0);
     plan->pooled = room->verdict == ZF_HUGETLB_FITS || room->verdict == ZF_HUGETLB_GROUP;
@@ -159,7 +165,7 @@ static void add_huge_pages(struct plan *plan, const struct zf_hugetlb_room *room
                                         check.value, room->made);
             check.fix = raise_pool(plan, room->pool.total - room->pool.surplus + room->made);
         }
-    } else if (has_transparent(plan)) {
+    } else if (!plan->reserved && has_transparent(plan)) {
         check.severity = transparent_free_bytes(plan) < plan->bytes ? MACHINE_WARNING : MACHINE_OK;
         check.value =
             zf_audit_text(run, "needs %zu of %s: %zu reserved, %zu more to be had at once", needed,
@@ -303,6 +309,21 @@ static void add_group_memory(struct plan *plan)
     add_room(plan, &check, plan->bytes + plan->tables_bytes, limit.free_bytes);
 }
 
+/* What a plan needs that no pool serves. */
+static void add_memory(struct plan *plan)
+{
+    bool several = plan->run->audit->topology.nodes_count > 1;
+    ZF_ASSERT(!plan->pooled && !plan->reserved);
+    add_system_memory(plan);
+    if (several && plan->node != NULL)
+        add_node_memory(plan);
+    if (several && !plan->placed) {
+        add_cpuset_memory(plan);
+        add_spread(plan);
+    }
+    add_group_memory(plan);
+}
+
 /* --------------------------------------------------------------------------------------- limits */
 
 static void add_lock(struct plan *plan)
@@ -391,11 +412,12 @@ static bool size_plan(struct plan *plan)
 void zf_audit_plan(struct zf_audit_run *run)
 {
     const struct machine_audit_options *options = &run->options;
-    struct plan plan = {.run = run, .huge_bytes = options->plan_huge_bytes};
+    struct plan plan = {
+        .run = run, .huge_bytes = options->plan_huge_bytes, .reserved = options->plan_reserved};
     struct zf_hugetlb_room room;
     if (options->plan_bytes == 0)
         return;
-    if (plan.huge_bytes <= run->sizes.page_bytes)
+    if (plan.huge_bytes <= run->sizes.page_bytes && !plan.reserved)
         plan.huge_bytes = 0;
     plan.placed = options->plan_node != MACHINE_NODE_ANY;
     plan.number = plan.placed ? (unsigned)options->plan_node - 1 : 0;
@@ -403,26 +425,19 @@ void zf_audit_plan(struct zf_audit_run *run)
     if (!size_plan(&plan)) {
         plan.bytes = SIZE_MAX / 2;
         plan.huge_bytes = plan.tables_bytes = 0;
+        plan.reserved = false;
     }
     add_node(&plan);
     if (plan.huge_bytes != 0) {
         read_room(&plan, &room);
         add_huge_pages(&plan, &room);
     }
-    if (plan.pooled) {
+    if (plan.pooled)
         add_huge_group(&plan, &room.group);
-    } else {
-        add_system_memory(&plan);
-        if (plan.node != NULL && run->audit->topology.nodes_count > 1)
-            add_node_memory(&plan);
-        if (!plan.placed && run->audit->topology.nodes_count > 1) {
-            add_cpuset_memory(&plan);
-            add_spread(&plan);
-        }
-        add_group_memory(&plan);
-    }
+    else if (!plan.reserved)
+        add_memory(&plan);
     /* Reserved pages count against no limit for locked memory. */
-    if (options->plan_lock && !plan.pooled)
+    if (options->plan_lock && !plan.pooled && !plan.reserved)
         add_lock(&plan);
     add_addresses(&plan);
     add_commit(&plan);

@@ -36,6 +36,8 @@ static void wrong_options_are_refused(void **state)
     assert_int_equal(machine_audit_create(&audit, &options), -EINVAL);
     options = MACHINE_AUDIT_OPTIONS(.plan_bytes = 1, .plan_huge_bytes = 3u << 20);
     assert_int_equal(machine_audit_create(&audit, &options), -EINVAL);
+    options = MACHINE_AUDIT_OPTIONS(.plan_bytes = 1, .plan_reserved = true);
+    assert_int_equal(machine_audit_create(&audit, &options), -EINVAL);
     options = MACHINE_AUDIT_OPTIONS(.plan_bytes = 1, .plan_node = -1);
     assert_int_equal(machine_audit_create(&audit, &options), -EINVAL);
     options = MACHINE_AUDIT_OPTIONS(.root = deep);

@@ -186,6 +186,46 @@ static void transparent_pages_stand_in_for_a_pool_that_is_too_small(void **state
     machine_audit_destroy(audit);
 }
 
+static void where_reserved_pages_are_required_no_others_stand_in(void **state)
+{
+    struct machine_audit_options options =
+        MACHINE_AUDIT_OPTIONS(.plan_bytes = 18 * MIB, .plan_node = MACHINE_NODE(1),
+                              .plan_huge_bytes = 2 * MIB, .plan_lock = true, .plan_reserved = true);
+    struct machine_audit *audit = audit_tree("guest_2_nodes", &options);
+    (void)state;
+    assert_check(audit, "plan_huge_pages", MACHINE_CRITICAL, "needs 9 of 2 MiB, 8 free");
+    assert_string_equal(
+        find_check(audit, "plan_huge_pages")->fix,
+        "echo 9 > /sys/devices/system/node/node1/hugepages/hugepages-2048kB/nr_hugepages");
+    assert_false(machine_audit_plan_works(audit));
+    /* Limits of small pages are not what stands against it. */
+    assert_null(find_check(audit, "plan_memory"));
+    assert_null(find_check(audit, "plan_lock"));
+    machine_audit_destroy(audit);
+    options.plan_bytes = 16 * MIB;
+    audit = audit_tree("guest_2_nodes", &options);
+    assert_check(audit, "plan_huge_pages", MACHINE_OK, "needs 8 of 2 MiB, 8 free");
+    assert_true(machine_audit_plan_works(audit));
+    machine_audit_destroy(audit);
+    /* Nor does what has no pool, or no size at all, count as served. */
+    options.plan_huge_bytes = 4096;
+    audit = audit_tree("guest_2_nodes", &options);
+    assert_check(audit, "plan_huge_pages", MACHINE_CRITICAL, "no pages of 4 KiB here");
+    machine_audit_destroy(audit);
+    options.plan_huge_bytes = 2 * MIB;
+    options.plan_bytes = SIZE_MAX;
+    audit = audit_tree("guest_2_nodes", &options);
+    assert_false(machine_audit_plan_works(audit));
+    machine_audit_destroy(audit);
+    options.plan_bytes = 16 * MIB;
+    /* The pool of an ordinary machine is empty. */
+    options.plan_node = MACHINE_NODE_ANY;
+    audit = audit_tree("vm_6_18", &options);
+    assert_check(audit, "plan_huge_pages", MACHINE_CRITICAL, "needs 8 of 2 MiB, 0 free");
+    assert_false(machine_audit_plan_works(audit));
+    machine_audit_destroy(audit);
+}
+
 static void without_transparent_pages_a_pool_must_be_raised(void **state)
 {
     struct machine_audit *audit;
@@ -336,6 +376,7 @@ int main(void)
         cmocka_unit_test(more_than_the_machine_has_fails_whatever_its_size),
         cmocka_unit_test(a_pool_that_is_large_enough_serves_the_plan_alone),
         cmocka_unit_test(transparent_pages_stand_in_for_a_pool_that_is_too_small),
+        cmocka_unit_test(where_reserved_pages_are_required_no_others_stand_in),
         cmocka_unit_test(without_transparent_pages_a_pool_must_be_raised),
         cmocka_unit_test(pages_of_one_gibibyte_come_from_a_pool_alone),
         cmocka_unit_test(a_size_that_no_pool_has_is_no_page_size),
