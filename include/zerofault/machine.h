@@ -107,7 +107,7 @@ struct machine_audit;
  *          -E2BIG `options` has a non-zero tail that this version does not know; -ENAMETOOLONG the
  *          root is too long; -ENOENT neither /proc nor /sys can be read below the root; -ESRCH
  *          there is no such process; -ENOMEM. `*out` is NULL unless 0 is returned.
- * Latency  cold: reads some hundred small files
+ * Latency  cold: reads some hundred small files, and has the page tables of the process walked
  * Threads  any
  * Since    0.1
  */
