@@ -82,6 +82,9 @@ struct machine_audit_options {
     size_t plan_bytes;      /* preflight a warm range of this size; 0: no plan */
     size_t plan_huge_bytes; /* page size of the plan, such as 2 MiB; 0: small pages */
     bool plan_lock;         /* the plan needs its memory locked */
+    bool plan_reserved;     /* reserved huge pages of that size or none, as `hugetlb_2m` and
+                             * `hugetlb_1g` of an arena that are WARMUP_REQUIRE; no transparent ones
+                             * stand in for them */
 };
 #define MACHINE_AUDIT_OPTIONS(...)                                                                 \
     ((struct machine_audit_options){.struct_size = sizeof(struct machine_audit_options),           \
@@ -100,11 +103,11 @@ struct machine_audit;
  * can be out of date a moment later: other processes take memory too.
  *
  * Returns  0; -EINVAL `out` is NULL, or the plan has a node or a page size but no bytes, a page
- *          size that is no power of two, or a negative node; -E2BIG `options` has a non-zero tail
- *          that this version does not know; -ENAMETOOLONG the root is too long; -ENOENT neither
- *          /proc nor /sys can be read below the root; -ESRCH there is no such process; -ENOMEM.
- *          `*out` is NULL unless 0 is returned.
- * Latency  cold: reads some hundred small files
+ *          size that is no power of two, reserved pages without a page size, or a negative node;
+ *          -E2BIG `options` has a non-zero tail that this version does not know; -ENAMETOOLONG the
+ *          root is too long; -ENOENT neither /proc nor /sys can be read below the root; -ESRCH
+ *          there is no such process; -ENOMEM. `*out` is NULL unless 0 is returned.
+ * Latency  cold: reads some hundred small files, and has the page tables of the process walked
  * Threads  any
  * Since    0.1
  */

@@ -17,7 +17,7 @@
 #include "cli/size.h"
 
 /* Options without a short form. */
-enum { KEY_ROOT = 256, KEY_JSON, KEY_FOR, KEY_NODE, KEY_HUGE, KEY_LOCK };
+enum { KEY_ROOT = 256, KEY_JSON, KEY_FOR, KEY_NODE, KEY_HUGE, KEY_RESERVED, KEY_LOCK };
 
 static const struct argp_option option_table[] = {
     {"verbose", 'v', NULL, 0, "Show what is fine too", 0},
@@ -28,6 +28,7 @@ static const struct argp_option option_table[] = {
     {"for", KEY_FOR, "SIZE", 0, "Can a range of SIZE (64K, 256M, 2G) be made warm?", 0},
     {"node", KEY_NODE, "N", 0, "... on NUMA node N", 0},
     {"huge", KEY_HUGE, "SIZE", 0, "... in pages of SIZE (2M, 1G)", 0},
+    {"reserved", KEY_RESERVED, NULL, 0, "... from the pools of reserved pages and nowhere else", 0},
     {"lock", KEY_LOCK, NULL, 0, "... and be locked", 0},
     {NULL, 0, NULL, 0, NULL, 0},
 };
@@ -82,6 +83,9 @@ static error_t parse(int key, char *argument, struct argp_state *state)
         if ((audit->plan_huge_bytes & (audit->plan_huge_bytes - 1)) != 0)
             argp_error(state, "'%s' is no page size", argument);
         return 0;
+    case KEY_RESERVED:
+        audit->plan_reserved = true;
+        return 0;
     case KEY_LOCK:
         audit->plan_lock = true;
         return 0;
@@ -89,6 +93,8 @@ static error_t parse(int key, char *argument, struct argp_state *state)
         if (audit->plan_bytes == 0 && (audit->plan_node != MACHINE_NODE_ANY ||
                                        audit->plan_huge_bytes != 0 || audit->plan_lock))
             argp_error(state, "--node, --huge and --lock need --for SIZE");
+        if (audit->plan_reserved && audit->plan_huge_bytes == 0)
+            argp_error(state, "--reserved needs --huge SIZE");
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;

@@ -92,9 +92,10 @@ static json_t *make_plan(const struct machine_audit_options *options,
     bool placed = options->plan_node != MACHINE_NODE_ANY;
     if (options->plan_bytes == 0)
         return json_null();
-    return json_pack("{s:I, s:o, s:I, s:b, s:b}", "bytes", (json_int_t)options->plan_bytes, "node",
-                     placed ? json_integer(options->plan_node - 1) : json_null(), "huge_bytes",
-                     (json_int_t)options->plan_huge_bytes, "lock", (int)options->plan_lock, "works",
+    return json_pack("{s:I, s:o, s:I, s:b, s:b, s:b}", "bytes", (json_int_t)options->plan_bytes,
+                     "node", placed ? json_integer(options->plan_node - 1) : json_null(),
+                     "huge_bytes", (json_int_t)options->plan_huge_bytes, "lock",
+                     (int)options->plan_lock, "reserved", (int)options->plan_reserved, "works",
                      (int)machine_audit_plan_works(audit));
 }
 

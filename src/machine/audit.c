@@ -170,6 +170,8 @@ static int check_options(struct machine_audit_options *options)
     if (!planned && (options->plan_node != MACHINE_NODE_ANY || options->plan_huge_bytes != 0 ||
                      options->plan_lock))
         return -EINVAL;
+    if (options->plan_reserved && options->plan_huge_bytes == 0)
+        return -EINVAL;
     if (options->plan_huge_bytes != 0 && !zf_is_power_of_two(options->plan_huge_bytes))
         return -EINVAL;
     if (options->root == NULL || strcmp(options->root, "/") == 0)

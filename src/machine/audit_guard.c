@@ -163,6 +163,77 @@ static void add_tracer(struct zf_audit_run *run)
     zf_audit_add(run, &check);
 }
 
+/* Ranges of a process that answer to a userfaultfd, by what it waits for. */
+struct watched {
+    size_t ranges_count; /* whose flags are told at all */
+    size_t write_protected_count;
+    size_t missing_count;
+    size_t minor_count;
+};
+
+/* Soft-dirty tracking would be `sd`, but new ranges have that whether anybody tracks or not. */
+static void count_watched(const char *smaps, struct watched *watched)
+{
+    static const char key[] = "VmFlags:";
+    memset(watched, 0, sizeof *watched);
+    for (const char *flags = zf_text_value(smaps, key); flags != NULL;
+         flags = zf_text_value(strchr(flags, '\n'), key)) {
+        char words[256];
+        (void)snprintf(words, sizeof words, "%.*s", (int)strcspn(flags, "\n"), flags);
+        ++watched->ranges_count;
+        watched->write_protected_count += zf_text_holds(words, "uw");
+        watched->missing_count += zf_text_holds(words, "um");
+        watched->minor_count += zf_text_holds(words, "ui");
+    }
+}
+
+#define USERFAULTFD_SETTING "/proc/sys/vm/unprivileged_userfaultfd"
+
+/* A kernel may have it and no smaps. */
+static bool has_userfaultfd(const struct zf_audit_run *run)
+{
+    char word[8];
+    int rc = zf_audit_word(run, USERFAULTFD_SETTING, word, sizeof word);
+    return !zf_audit_absent(run, USERFAULTFD_SETTING, rc);
+}
+
+static void add_userfaultfd(struct zf_audit_run *run)
+{
+    struct watched watched;
+    char *text;
+    struct machine_check check = {
+        .name = "userfaultfd",
+        .topic = ZF_TOPIC_GUARD,
+        .severity = MACHINE_UNKNOWN,
+        .value = "not told",
+        .why = "Faults in a range that is registered with userfaultfd wait until another thread "
+               "answers them, and its write protection makes pages fault that are warm and locked. "
+               "Checkpointing, migration of guests and some garbage collectors do so: keep arenas "
+               "out of it.",
+        .source = zf_audit_text(run, "%s/smaps", run->folder)};
+    int rc = zf_file_read(run->root, check.source, &text);
+    if (rc == 0) {
+        count_watched(text, &watched);
+        if (watched.write_protected_count + watched.missing_count + watched.minor_count != 0) {
+            check.severity = MACHINE_WARNING;
+            check.value =
+                zf_audit_text(run, "%zu write-protected, %zu missing, %zu minor, of %zu ranges",
+                              watched.write_protected_count, watched.missing_count,
+                              watched.minor_count, watched.ranges_count);
+        } else if (watched.ranges_count != 0) {
+            check.severity = MACHINE_OK;
+            check.value = "none";
+        }
+    } else if (rc != -ENOENT) {
+        check.value = zf_audit_unread(run, rc);
+    } else if (!has_userfaultfd(run)) {
+        check.severity = MACHINE_OK;
+        check.value = "not in this kernel";
+    }
+    free(text);
+    zf_audit_add(run, &check);
+}
+
 void zf_audit_guard(struct zf_audit_run *run)
 {
     add_perf_events(run);
@@ -170,4 +241,5 @@ void zf_audit_guard(struct zf_audit_run *run)
     add_filter(run);
     add_capabilities(run);
     add_tracer(run);
+    add_userfaultfd(run);
 }

@@ -3,9 +3,9 @@
  *
  * Nothing is allocated. Each limit that the range must pass is one check, and what stands against
  * the plan is critical, with the numbers that do not fit. Memory that comes from a pool of reserved
- * huge pages is in nobody else's count, so only the pool is asked then. A node is asked for what it
- * has without reclaim, because a policy that only prefers it goes elsewhere rather than reclaim,
- * and a strict one ends in the OOM killer.
+ * huge pages is in nobody else's count, so only the pool is asked then. A node is asked for what a
+ * warmup asks it for, so that the two agree: free memory and clean file cache, which the kernel
+ * drops when a page is moved there.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -15,6 +15,7 @@
 #include "machine/audit.h"
 #include "machine/hugetlb.h"
 #include "machine/memory.h"
+#include "machine/nodes.h"
 
 /* What is being planned, and what the checks before have found. */
 struct plan {
@@ -26,6 +27,7 @@ struct plan {
     unsigned number;                 /* this one */
     const struct machine_node *node; /* of that number; NULL when not placed or not online */
     bool pooled;                     /* served by reserved huge pages */
+    bool reserved;                   /* ... and by nothing else */
 };
 
 /* Add "needed of what is left" as one check: ok, or critical. */
@@ -133,6 +135,10 @@ static const char *raise_pool(const struct plan *plan, size_t pages_count)
     return zf_audit_echo(plan->run, count, path);
 }
 
+#define RAISE_EARLY                                                                                \
+    "A pool is best raised right after boot, and one of 1 GiB pages by hugepagesz=1G hugepages=N " \
+    "at boot."
+
 /* Add what the pools, or the kernel's own huge pages, have for the plan. */
 static void add_huge_pages(struct plan *plan, const struct zf_hugetlb_room *room)
 {
@@ -143,9 +149,10 @@ static void add_huge_pages(struct plan *plan, const struct zf_hugetlb_room *room
         .name = "plan_huge_pages",
         .topic = ZF_TOPIC_PLAN,
         .severity = MACHINE_CRITICAL,
-        .why = "Reserved pages of the right node, or transparent ones where these fall short. A "
-               "pool is best raised right after boot, and one of 1 GiB pages by hugepagesz=1G "
-               "hugepages=N at boot.",
+        .why = plan->reserved
+                   ? "Reserved pages of the right node; the plan takes no others. " RAISE_EARLY
+                   : "Reserved pages of the right node, or transparent ones where these fall "
+                     "short. " RAISE_EARLY,
         .source = "/sys/devices/system/node"};
     ZF_ASSERT(plan->bytes % plan->huge_bytes == 0);
     plan->pooled = room->verdict == ZF_HUGETLB_FITS || room->verdict == ZF_HUGETLB_GROUP;
@@ -158,7 +165,7 @@ static void add_huge_pages(struct plan *plan, const struct zf_hugetlb_room *room
                                         check.value, room->made);
             check.fix = raise_pool(plan, room->pool.total - room->pool.surplus + room->made);
         }
-    } else if (has_transparent(plan)) {
+    } else if (!plan->reserved && has_transparent(plan)) {
         check.severity = transparent_free_bytes(plan) < plan->bytes ? MACHINE_WARNING : MACHINE_OK;
         check.value =
             zf_audit_text(run, "needs %zu of %s: %zu reserved, %zu more to be had at once", needed,
@@ -207,18 +214,53 @@ static void add_system_memory(struct plan *plan)
         add_room(plan, &check, plan->bytes + plan->tables_bytes, available_bytes);
 }
 
+/* What a warmup counts on from a node. */
+static size_t node_free_bytes(const struct plan *plan, const struct machine_node *node)
+{
+    size_t free_bytes;
+    ZF_ASSERT(node != NULL);
+    free_bytes = zf_node_free_bytes(plan->run->root, (int)node->number);
+    return free_bytes != SIZE_MAX ? free_bytes : node->free_bytes + node->cache_bytes;
+}
+
 static void add_node_memory(struct plan *plan)
 {
     const struct machine_node *node = plan->node;
     struct machine_check check = {
         .name = "plan_node_memory",
-        .why = "What the node has without reclaim. What does not fit goes to another node, or ends "
-               "in the OOM killer where the policy is strict.",
+        .why = "What the node has free and in clean file cache, which is dropped for pages that "
+               "are moved there. What does not fit stays on another node, and is an error where "
+               "the node is required.",
         .source =
             zf_audit_text(plan->run, "/sys/devices/system/node/node%u/meminfo", node->number)};
-    if (plan->bytes > node->free_bytes && plan->bytes - node->free_bytes <= node->cache_bytes)
-        check.fix = "echo 1 > /proc/sys/vm/drop_caches";
-    add_room(plan, &check, plan->bytes, node->free_bytes);
+    add_room(plan, &check, plan->bytes, node_free_bytes(plan, node));
+}
+
+/* Without a node in the plan: what the nodes of the cpuset have together, where it shuts out others
+ * whose memory the machine's count includes. */
+static void add_cpuset_memory(struct plan *plan)
+{
+    const struct zf_topology *topology = &plan->run->audit->topology;
+    bool shuts_out = false;
+    size_t sum_bytes = 0;
+    struct machine_check check = {
+        .name = "plan_cpuset_memory",
+        .why =
+            "What the nodes of the process's cpuset have free and in clean file cache, together. "
+            "A fault that finds no memory there ends in the OOM killer, whatever other nodes "
+            "have.",
+        .source = "/sys/devices/system/node"};
+    for (size_t i = 0; i < topology->nodes_count; ++i) {
+        const struct machine_node *node = &topology->nodes[i];
+        if (node->total_bytes == 0)
+            continue;
+        if (node->allowed)
+            sum_bytes += zf_min(node_free_bytes(plan, node), SIZE_MAX - sum_bytes);
+        else
+            shuts_out = true;
+    }
+    if (shuts_out)
+        add_room(plan, &check, plan->bytes + plan->tables_bytes, sum_bytes);
 }
 
 /* Without a node in the plan: will the range be on one node? */
@@ -227,6 +269,7 @@ static void add_spread(struct plan *plan)
     struct zf_audit_run *run = plan->run;
     const struct zf_topology *topology = &run->audit->topology;
     const struct machine_node *most = NULL;
+    size_t most_bytes = 0;
     struct machine_check check = {
         .name = "plan_spread",
         .topic = ZF_TOPIC_PLAN,
@@ -234,17 +277,20 @@ static void add_spread(struct plan *plan)
         .why = "A range that no node can hold alone is spread over several, and part of it is far "
                "from whoever uses it.",
         .source = "/sys/devices/system/node"};
-    for (size_t i = 0; i < topology->nodes_count; ++i)
-        if (topology->nodes[i].allowed &&
-            (most == NULL || topology->nodes[i].free_bytes > most->free_bytes))
-            most = &topology->nodes[i];
+    for (size_t i = 0; i < topology->nodes_count; ++i) {
+        size_t free_bytes = node_free_bytes(plan, &topology->nodes[i]);
+        if (!topology->nodes[i].allowed || (most != NULL && free_bytes <= most_bytes))
+            continue;
+        most = &topology->nodes[i];
+        most_bytes = free_bytes;
+    }
     if (most == NULL)
         return;
-    if (most->free_bytes >= plan->bytes)
+    if (most_bytes >= plan->bytes)
         check.severity = MACHINE_OK;
     check.value =
         zf_audit_text(run, "needs %s, the most is %s on node %u", zf_audit_size(run, plan->bytes),
-                      zf_audit_size(run, most->free_bytes), most->number);
+                      zf_audit_size(run, most_bytes), most->number);
     zf_audit_add(run, &check);
 }
 
@@ -261,6 +307,21 @@ static void add_group_memory(struct plan *plan)
     check.fix =
         zf_audit_echo(plan->run, strstr(limit.file, ".max") != NULL ? "max" : "-1", limit.file);
     add_room(plan, &check, plan->bytes + plan->tables_bytes, limit.free_bytes);
+}
+
+/* What a plan needs that no pool serves. */
+static void add_memory(struct plan *plan)
+{
+    bool several = plan->run->audit->topology.nodes_count > 1;
+    ZF_ASSERT(!plan->pooled && !plan->reserved);
+    add_system_memory(plan);
+    if (several && plan->node != NULL)
+        add_node_memory(plan);
+    if (several && !plan->placed) {
+        add_cpuset_memory(plan);
+        add_spread(plan);
+    }
+    add_group_memory(plan);
 }
 
 /* --------------------------------------------------------------------------------------- limits */
@@ -351,11 +412,12 @@ static bool size_plan(struct plan *plan)
 void zf_audit_plan(struct zf_audit_run *run)
 {
     const struct machine_audit_options *options = &run->options;
-    struct plan plan = {.run = run, .huge_bytes = options->plan_huge_bytes};
+    struct plan plan = {
+        .run = run, .huge_bytes = options->plan_huge_bytes, .reserved = options->plan_reserved};
     struct zf_hugetlb_room room;
     if (options->plan_bytes == 0)
         return;
-    if (plan.huge_bytes <= run->sizes.page_bytes)
+    if (plan.huge_bytes <= run->sizes.page_bytes && !plan.reserved)
         plan.huge_bytes = 0;
     plan.placed = options->plan_node != MACHINE_NODE_ANY;
     plan.number = plan.placed ? (unsigned)options->plan_node - 1 : 0;
@@ -363,24 +425,19 @@ void zf_audit_plan(struct zf_audit_run *run)
     if (!size_plan(&plan)) {
         plan.bytes = SIZE_MAX / 2;
         plan.huge_bytes = plan.tables_bytes = 0;
+        plan.reserved = false;
     }
     add_node(&plan);
     if (plan.huge_bytes != 0) {
         read_room(&plan, &room);
         add_huge_pages(&plan, &room);
     }
-    if (plan.pooled) {
+    if (plan.pooled)
         add_huge_group(&plan, &room.group);
-    } else {
-        add_system_memory(&plan);
-        if (plan.node != NULL && run->audit->topology.nodes_count > 1)
-            add_node_memory(&plan);
-        else if (!plan.placed && run->audit->topology.nodes_count > 1)
-            add_spread(&plan);
-        add_group_memory(&plan);
-    }
+    else if (!plan.reserved)
+        add_memory(&plan);
     /* Reserved pages count against no limit for locked memory. */
-    if (options->plan_lock && !plan.pooled)
+    if (options->plan_lock && !plan.pooled && !plan.reserved)
         add_lock(&plan);
     add_addresses(&plan);
     add_commit(&plan);

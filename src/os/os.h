@@ -239,7 +239,8 @@ uint64_t zf_os_ticks_to_ns(uint64_t ticks);
 uint32_t zf_os_thread_id(void);
 
 /* Read a whole small file. Returns its length, less than `size_bytes`, with the text terminated
- * by a zero byte; or -errno, -EFBIG when it does not fit. */
+ * by a zero byte; or -errno: -EFBIG when it does not fit, -EISDIR or -EINVAL when it is no regular
+ * file. Never waits for anybody to write. */
 ssize_t zf_os_read_file(const char *path, char *text, size_t size_bytes);
 
 /* Write a text to one that is there. 0, or -errno. */

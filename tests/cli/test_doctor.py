@@ -122,6 +122,17 @@ class CapturedSystems(unittest.TestCase):
         self.assertIn("neither proc nor sys", done.stderr)
 
 
+    def test_pipes_in_a_captured_tree_are_not_waited_for(self):
+        with tempfile.TemporaryDirectory() as root:
+            shutil.copytree(TREES / "vm_6_18", root, dirs_exist_ok=True)
+            for path in ("proc/meminfo", "proc/self/status", "sys/kernel/mm/ksm/run"):
+                (pathlib.Path(root) / path).unlink()
+                os.mkfifo(pathlib.Path(root) / path)
+            done = run("doctor", "--json", "--root", root)
+        found = severities(json.loads(done.stdout))
+        self.assertEqual((found["memory"], found["ksm"]), ("unknown", "unknown"))
+
+
 class Fixes(unittest.TestCase):
     """The commands that are printed, carried out on a copy of the captured system."""
 
@@ -172,10 +183,13 @@ class Plans(unittest.TestCase):
         self.assert_plan(False, "guest_2_nodes", "--for", "4K", "--node", "9")
         self.assert_plan(True, "vm_6_18", "--for", "8M", "--lock")
         self.assert_plan(False, "vm_6_18", "--for", "9M", "--lock")
+        self.assert_plan(True, "vm_6_18", "--for", "64M", "--huge", "2M")
+        self.assert_plan(False, "vm_6_18", "--for", "64M", "--huge", "2M", "--reserved")
 
     def test_a_plan_is_told_back(self):
         plan = self.assert_plan(True, "guest_2_nodes", "--for=64M", "--node=0", "--huge=2M")
-        asked = {"bytes": 64 << 20, "node": 0, "huge_bytes": 2 << 20, "lock": False}
+        asked = {"bytes": 64 << 20, "node": 0, "huge_bytes": 2 << 20, "lock": False,
+                 "reserved": False}
         self.assertEqual(plan, {**asked, "works": True})
         self.assertIsNone(json.loads(doctor("vm_6_18", "--json").stdout)["plan"])
 
@@ -193,7 +207,8 @@ class CommandLine(unittest.TestCase):
         for arguments in (
             "--nosuch", "surplus", "--for", "--for=x", "--for=0", "--for=-1", "--for=20E",
             "--node=0", "--huge=2M", "--lock", "--for=1M --node=x", "--for=1M --node=-1",
-            "--for=1M --node=99999", "--for=1M --huge=3M", "--for=1M --huge=0", "--pid=0",
+            "--for=1M --node=99999", "--for=1M --huge=3M", "--for=1M --huge=0", "--reserved",
+            "--for=1M --reserved", "--huge=2M --reserved", "--pid=0",
             "--pid=x", "-p 99999999999",
         ):
             self.assert_usage("doctor", *arguments.split(" "))

@@ -36,6 +36,8 @@ static void wrong_options_are_refused(void **state)
     assert_int_equal(machine_audit_create(&audit, &options), -EINVAL);
     options = MACHINE_AUDIT_OPTIONS(.plan_bytes = 1, .plan_huge_bytes = 3u << 20);
     assert_int_equal(machine_audit_create(&audit, &options), -EINVAL);
+    options = MACHINE_AUDIT_OPTIONS(.plan_bytes = 1, .plan_reserved = true);
+    assert_int_equal(machine_audit_create(&audit, &options), -EINVAL);
     options = MACHINE_AUDIT_OPTIONS(.plan_bytes = 1, .plan_node = -1);
     assert_int_equal(machine_audit_create(&audit, &options), -EINVAL);
     options = MACHINE_AUDIT_OPTIONS(.root = deep);
@@ -165,6 +167,7 @@ static void what_cannot_be_read_is_unknown_and_no_fault_of_the_machine(void **st
     struct machine_audit *audit = audit_tree("none", NULL);
     (void)state;
     assert_int_equal(machine_audit_worst(audit), MACHINE_UNKNOWN);
+    assert_check(audit, "userfaultfd", MACHINE_UNKNOWN, "not told");
     assert_int_equal(find_check(audit, "compaction_of_locked")->severity, MACHINE_UNKNOWN);
     assert_int_equal(find_check(audit, "thp_enabled")->severity, MACHINE_UNKNOWN);
     assert_int_equal(find_check(audit, "memlock")->severity, MACHINE_UNKNOWN);
@@ -274,6 +277,14 @@ static const struct {
      "cannot be read: No such file or directory"},
     {"/sys/kernel/mm/hugepages/hugepages-2048kB/nr_overcommit_hugepages", "7\n", "hugetlb_surplus",
      MACHINE_INFO, "up to 7 of 2 MiB"},
+    {"/proc/self/smaps", "VmFlags: rd mr mw me uw \nVmFlags: rd wr sd \n", "userfaultfd",
+     MACHINE_WARNING, "1 write-protected, 0 missing, 0 minor, of 2 ranges"},
+    {"/proc/self/smaps", "1000-2000 rw-p 0 00:00 0\nVmFlags: um uw\nVmFlags: ui", "userfaultfd",
+     MACHINE_WARNING, "1 write-protected, 1 missing, 1 minor, of 2 ranges"},
+    {"/proc/self/smaps", "VmFlags: rd wr sd \n", "userfaultfd", MACHINE_OK, "none"},
+    {"/proc/self/smaps", "Rss: 4 kB\n", "userfaultfd", MACHINE_UNKNOWN, "not told"},
+    {"/proc/self/smaps", NULL, "userfaultfd", MACHINE_UNKNOWN, "not told"},
+    {"/proc/sys/vm/unprivileged_userfaultfd", NULL, "userfaultfd", MACHINE_OK, "none"},
     {"/proc/self/ksm_merging_pages", "3\n", "ksm", MACHINE_OK, "off"},
 };
 

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "os/os.h"
@@ -84,6 +85,20 @@ static void read_file_reads_files_that_state_no_size(void **state)
     assert_int_equal(zf_os_read_file("/proc/self/status", text, 100), -EFBIG);
 }
 
+static void read_file_waits_for_no_pipe_and_reads_no_device(void **state)
+{
+    char path[64];
+    char text[4] = "xyz";
+    (void)state;
+    (void)snprintf(path, sizeof path, "/tmp/zerofault-pipe-%d", (int)getpid());
+    assert_int_equal(mkfifo(path, 0600), 0);
+    ssize_t length = zf_os_read_file(path, text, sizeof text);
+    unlink(path);
+    assert_int_equal(length, -EINVAL);
+    assert_string_equal(text, "");
+    assert_int_equal(zf_os_read_file("/dev/zero", text, sizeof text), -EINVAL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -92,6 +107,7 @@ int main(void)
         cmocka_unit_test(read_file_of_nothing_is_empty),
         cmocka_unit_test(read_file_returns_the_system_s_error),
         cmocka_unit_test(read_file_reads_files_that_state_no_size),
+        cmocka_unit_test(read_file_waits_for_no_pipe_and_reads_no_device),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,8 +2,9 @@
  * NUMA nodes of the running system, as libnuma tells them.
  *
  * Only its questions are used, and only those that answer in every case: it is asked first whether
- * it works at all, never about a node that does not exist (it warns on stderr, and says that all
- * CPUs are there), and never for what it fixed when it was loaded but the system may change since,
+ * it works at all, never about a node that does not exist or whose file cannot be opened, for want
+ * of descriptors say (it warns on stderr, and says that all CPUs are there), and never for what it
+ * fixed when it was loaded but the system may change since,
  * which is the cpuset; that is asked of the kernel. Masks are on the stack, because libnuma ends
  * the process when it has no memory for one; it makes one of each node's CPUs all the same, below
  * 1 KiB, at the first question. What it has no answer for (file cache, free huge pages, another
@@ -12,10 +13,13 @@
 #include "os/os.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <numa.h>
 #include <numaif.h>
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/arith.h"
 #include "base/assert.h"
@@ -38,11 +42,26 @@ static int node_max(void)
     return numa_max_node() < ZF_NODES_MAX ? numa_max_node() : ZF_NODES_MAX - 1;
 }
 
+/* Will libnuma be able to open this file of a node? */
+static bool can_open(int node, const char *name)
+{
+    char path[64];
+    int file;
+    ZF_ASSERT(exists(node));
+    (void)snprintf(path, sizeof path, "/sys/devices/system/node/node%d/%s", node, name);
+    file = open(path, O_RDONLY | O_CLOEXEC);
+    if (file < 0)
+        return false;
+    (void)close(file);
+    return true;
+}
+
 /* A node's CPUs that are online now; false when that cannot be told. */
 static bool cpus_of(int node, struct bitmask *cpus)
 {
     ZF_ASSERT(exists(node));
-    if (numa_num_possible_cpus() <= 0 || (unsigned long)numa_num_possible_cpus() > cpus->size)
+    if (numa_num_possible_cpus() <= 0 || (unsigned long)numa_num_possible_cpus() > cpus->size ||
+        !can_open(node, "cpumap"))
         return false;
     /* Otherwise it tells what it has read before; this counts for one question. */
     numa_node_to_cpu_update();
@@ -61,6 +80,8 @@ int zf_os_nodes(struct zf_os_nodes *nodes)
     for (int node = 0; node <= node_max(); ++node) {
         if (!exists(node))
             continue;
+        if (!can_open(node, "meminfo"))
+            return -EOPNOTSUPP;
         if (numa_node_size64(node, NULL) > 0)
             zf_node_set_add(&nodes->memory, node);
         if (cpus_of(node, &cpus) && numa_bitmask_weight(&cpus) != 0)
@@ -99,7 +120,7 @@ static bool has_gaps(void)
 
 int zf_os_node_distance(int from, int to)
 {
-    if (!is_told() || has_gaps() || !exists(from) || !exists(to))
+    if (!is_told() || has_gaps() || !exists(from) || !exists(to) || !can_open(from, "distance"))
         return 0;
     return numa_distance(from, to);
 }
