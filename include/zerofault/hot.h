@@ -145,10 +145,16 @@ struct hot_section {
     uint32_t slot_bytes; /* offset in every thread's table of slots; 0 until first used */
     uint32_t reserved;   /* 0 */
 };
+
+/* HOT_SECTION(name, .field = value...). In the order of the fields, which C++20 insists on; the
+ * comma behind the arguments makes the rest an argument too where there is none. */
 #define HOT_SECTION(...)                                                                           \
     {                                                                                              \
-        .file = __FILE__, .line = __LINE__, .name = __VA_ARGS__                                    \
+        .name = HOT_SECTION_NAME(__VA_ARGS__, ), .file = __FILE__, .line = __LINE__,               \
+        HOT_SECTION_REST(__VA_ARGS__, )                                                            \
     }
+#define HOT_SECTION_NAME(section_name, ...) section_name
+#define HOT_SECTION_REST(section_name, ...) __VA_ARGS__
 
 /* Sections that a process may use at one time; the next one is answered with HOT_MISUSE. */
 #define HOT_SECTIONS_MAX 254
