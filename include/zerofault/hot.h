@@ -361,6 +361,12 @@ ZEROFAULT_API void hot_thread_detach(void);
 
 /* -------------------------------------------------------------------------------- pause, switch */
 
+/** The work of hot_pause_begin. Returns nothing. Latency warm. Threads itself. Since 0.1. */
+ZEROFAULT_OUTLINE void hot_pause_begin_slow(void);
+
+/** The work of hot_pause_end. Returns nothing. Latency warm. Threads itself. Since 0.1. */
+ZEROFAULT_OUTLINE void hot_pause_end_slow(void);
+
 /**
  * Begin a known exception inside hot sections, such as writing a log: until the matching
  * hot_pause_end, nothing that happens on this thread counts in the sections that are open.
@@ -372,10 +378,18 @@ ZEROFAULT_API void hot_thread_detach(void);
  * Threads  each for itself
  * Since    0.1
  */
-ZEROFAULT_API void hot_pause_begin(void);
+ZEROFAULT_INLINE void hot_pause_begin(void)
+{
+    if (HOT_COMPILED_IN)
+        hot_pause_begin_slow();
+}
 
 /** End what hot_pause_begin began. Returns nothing. Latency warm. Threads itself. Since 0.1. */
-ZEROFAULT_API void hot_pause_end(void);
+ZEROFAULT_INLINE void hot_pause_end(void)
+{
+    if (HOT_COMPILED_IN)
+        hot_pause_end_slow();
+}
 
 /**
  * Switch all guards of the process off, or on again.
