@@ -109,9 +109,17 @@ static void print_where(const struct printing *printing)
 
 static void print_frame(FILE *stream, size_t number, const struct hot_symbol *symbol)
 {
+/* The upper half of all addresses. */
+static bool is_of_kernel(uintptr_t address)
+{
+    return address > UINTPTR_MAX / 2;
+}
+
     fprintf(stream, "        #%zu 0x%" PRIxPTR, number, symbol->address);
     if (symbol->function[0] != '\0')
         fprintf(stream, " in %s", symbol->function);
+    if (is_of_kernel(symbol->address))
+        fprintf(stream, " [kernel]");
     if (symbol->file[0] != '\0')
         fprintf(stream, " %s:%" PRIu32, symbol->file, symbol->line);
     else if (symbol->object[0] != '\0')

@@ -353,8 +353,9 @@ struct zf_os_chain {
     uintptr_t frames[ZF_OS_CHAIN_FRAMES_MAX]; /* return addresses, innermost first */
 };
 
-/* Open and close; errors as of the fault ring. */
-int zf_os_chain_ring_open(struct zf_os_chain_ring *ring);
+/* Open and close; errors as of the fault ring. With `kernel`, faults inside system calls have the
+ * chain of the program's functions that led to the call. */
+int zf_os_chain_ring_open(struct zf_os_chain_ring *ring, bool kernel);
 void zf_os_chain_ring_close(struct zf_os_chain_ring *ring);
 
 /* Copy the chain at `*position`, which is 0 or what an earlier call left there, and move behind it.
