@@ -451,6 +451,19 @@ ZEROFAULT_API int hot_section_stats(const struct hot_section *section,
                                     struct hot_section_statistics *stats);
 
 /**
+ * Tell what a section has seen on one attached thread, by the kernel's id as in a violation. An
+ * end without begin is in the sum of hot_section_stats alone.
+ *
+ * Returns  0; -EINVAL an argument is NULL or the size of `stats` is unknown; -ESRCH no attached
+ *          thread has this id: what it counted is in the sum of hot_section_stats alone
+ * Latency  warm: O(threads), takes a lock that begin and end never take
+ * Threads  any; an entry under way may be missing
+ * Since    0.1
+ */
+ZEROFAULT_API int hot_thread_stats(const struct hot_section *section, uint32_t thread_id,
+                                   struct hot_section_statistics *stats);
+
+/**
  * Add up the durations of a section's entries on all threads, those that have exited included.
  *
  * Returns  0; -EINVAL an argument is NULL; -ENODATA the section is not timed or was never entered
