@@ -1,7 +1,7 @@
 /*
- * What attached threads tell of themselves. The calling one how it is attached: its options and the report of its attach, kept with the
- * guard, so that code which finds a thread attached can tell what that guard sees, and can attach
- * it again in the same way. Any one what a section has seen on it, by its id.
+ * What attached threads tell. The calling one how it is attached: its options and the report of its
+ * attach, kept with the guard, so that code which finds a thread attached can tell what that guard
+ * sees, and can attach it again in the same way. Any one what a section has seen on it, by its id.
  */
 #include <zerofault/hot.h>
 

@@ -246,7 +246,7 @@ bool zf_hot_table_thread(const struct hot_section *section, uint32_t thread_id,
     return found;
 }
 
-/* What a source cannot see is one of a few static sentences, so the same one is the same address. */
+/* What a source cannot see is one of a few static sentences: the same one has the same address. */
 static void add_guard(struct zf_hot_guards *guards, const struct zf_hot_thread *thread)
 {
     size_t i = 0;

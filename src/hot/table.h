@@ -48,7 +48,7 @@ bool zf_hot_table_origin(uint32_t thread_id, struct zf_hot_origin *origin);
  * none. */
 void zf_hot_table_owner(uintptr_t address, uint32_t *stack_of, uint32_t *locals_of);
 
-/* What a section has seen on one attached thread, added to `seen`; false when it is not attached. */
+/* What a section has seen on one attached thread, added to `seen`; false when none is attached. */
 bool zf_hot_table_thread(const struct hot_section *section, uint32_t thread_id,
                          struct hot_section_statistics *seen);
 

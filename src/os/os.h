@@ -353,8 +353,7 @@ struct zf_os_chain {
     uintptr_t frames[ZF_OS_CHAIN_FRAMES_MAX]; /* return addresses, innermost first */
 };
 
-/* Open and close; errors as of the fault ring. With `kernel`, faults inside system calls have the
- * chain of the program's functions that led to the call. */
+/* Open and close; errors as of the fault ring. `kernel`: for faults inside system calls too. */
 int zf_os_chain_ring_open(struct zf_os_chain_ring *ring, bool kernel);
 void zf_os_chain_ring_close(struct zf_os_chain_ring *ring);
 
