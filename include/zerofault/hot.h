@@ -145,10 +145,16 @@ struct hot_section {
     uint32_t slot_bytes; /* offset in every thread's table of slots; 0 until first used */
     uint32_t reserved;   /* 0 */
 };
+
+/* HOT_SECTION(name, .field = value...). In the order of the fields, which C++20 insists on; the
+ * comma behind the arguments makes the rest an argument too where there is none. */
 #define HOT_SECTION(...)                                                                           \
     {                                                                                              \
-        .file = __FILE__, .line = __LINE__, .name = __VA_ARGS__                                    \
+        .name = HOT_SECTION_NAME(__VA_ARGS__, ), .file = __FILE__, .line = __LINE__,               \
+        HOT_SECTION_REST(__VA_ARGS__, )                                                            \
     }
+#define HOT_SECTION_NAME(section_name, ...) section_name
+#define HOT_SECTION_REST(section_name, ...) __VA_ARGS__
 
 /* Sections that a process may use at one time; the next one is answered with HOT_MISUSE. */
 #define HOT_SECTIONS_MAX 254
@@ -355,6 +361,12 @@ ZEROFAULT_API void hot_thread_detach(void);
 
 /* -------------------------------------------------------------------------------- pause, switch */
 
+/** The work of hot_pause_begin. Returns nothing. Latency warm. Threads itself. Since 0.1. */
+ZEROFAULT_OUTLINE void hot_pause_begin_slow(void);
+
+/** The work of hot_pause_end. Returns nothing. Latency warm. Threads itself. Since 0.1. */
+ZEROFAULT_OUTLINE void hot_pause_end_slow(void);
+
 /**
  * Begin a known exception inside hot sections, such as writing a log: until the matching
  * hot_pause_end, nothing that happens on this thread counts in the sections that are open.
@@ -366,10 +378,18 @@ ZEROFAULT_API void hot_thread_detach(void);
  * Threads  each for itself
  * Since    0.1
  */
-ZEROFAULT_API void hot_pause_begin(void);
+ZEROFAULT_INLINE void hot_pause_begin(void)
+{
+    if (HOT_COMPILED_IN)
+        hot_pause_begin_slow();
+}
 
 /** End what hot_pause_begin began. Returns nothing. Latency warm. Threads itself. Since 0.1. */
-ZEROFAULT_API void hot_pause_end(void);
+ZEROFAULT_INLINE void hot_pause_end(void)
+{
+    if (HOT_COMPILED_IN)
+        hot_pause_end_slow();
+}
 
 /**
  * Switch all guards of the process off, or on again.
@@ -429,6 +449,19 @@ ZEROFAULT_API size_t hot_sections_open(void);
  */
 ZEROFAULT_API int hot_section_stats(const struct hot_section *section,
                                     struct hot_section_statistics *stats);
+
+/**
+ * Tell what a section has seen on one attached thread, by the kernel's id as in a violation. An
+ * end without begin is in the sum of hot_section_stats alone.
+ *
+ * Returns  0; -EINVAL an argument is NULL or the size of `stats` is unknown; -ESRCH no attached
+ *          thread has this id: what it counted is in the sum of hot_section_stats alone
+ * Latency  warm: O(threads), takes a lock that begin and end never take
+ * Threads  any; an entry under way may be missing
+ * Since    0.1
+ */
+ZEROFAULT_API int hot_thread_stats(const struct hot_section *section, uint32_t thread_id,
+                                   struct hot_section_statistics *stats);
 
 /**
  * Add up the durations of a section's entries on all threads, those that have exited included.

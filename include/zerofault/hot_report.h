@@ -315,7 +315,8 @@ ZEROFAULT_API int hot_report_describe(struct hot_report *report, size_t number,
 
 /**
  * Print a report for people, the gravest kind first: for each site what, where, by whom, the likely
- * cause and what helps; then what was left out, and one line that sums up and begins with SUMMARY.
+ * cause and what helps; then by which sources the threads are guarded that are attached now, and
+ * what those cannot see; and one line that sums up and begins with SUMMARY.
  *
  * Returns  0; -EINVAL an argument is NULL; -ENOMEM no memory; -EIO the stream, which is flushed,
  *          failed

@@ -447,7 +447,8 @@ static inline void zerofault_test_describe_place(const struct zerofault_test_pla
     if (violation->count > 1)
         zerofault_test_append(text, ", %llu times", (unsigned long long)violation->count);
     if (violation->system_call >= 0)
-        zerofault_test_append(text, " number %ld", violation->system_call);
+        zerofault_test_append(text, " %s (number %ld)",
+                              hot_system_call_name(violation->system_call), violation->system_call);
     if (violation->address != 0)
         zerofault_test_append(text, " at 0x%llx", (unsigned long long)violation->address);
     if (place->arena[0] != '\0')

@@ -64,14 +64,21 @@ static enum hot_cause cause_in_arena(const struct hot_violation *violation,
 
 /* ------------------------------------------------------------------------------------ elsewhere */
 
-/* Memory that the process has for itself, without a file. */
+static bool was_touched_by(const struct zf_hot_evidence *evidence, enum hot_access access)
+{
+    return evidence->earlier.time_ns != 0 && evidence->earlier.access == access;
+}
+
+/* Memory that the process has for itself, without a file. What was written before was there, so
+ * that neither zeros nor a first touch can be the cause. */
 static enum hot_cause cause_of_memory(const struct zf_hot_evidence *evidence)
 {
     bool is_surrounded = evidence->next_known && evidence->next.present && !evidence->next.is_zero;
-    bool was_read = evidence->earlier.time_ns != 0 && evidence->earlier.access == HOT_ACCESS_READ;
+    bool was_read = was_touched_by(evidence, HOT_ACCESS_READ);
+    bool was_written = was_touched_by(evidence, HOT_ACCESS_WRITE);
     bool is_zero = evidence->page_known && evidence->page.is_zero;
     bool zeros_behind = evidence->next_known && evidence->next.is_zero;
-    if (may_write(evidence) && !is_zero && (was_read || zeros_behind))
+    if (may_write(evidence) && !is_zero && (was_read || (zeros_behind && !was_written)))
         return HOT_CAUSE_ZERO_PAGE;
     if (zf_hot_evidence_forked(evidence) && may_write(evidence) && is_surrounded)
         return HOT_CAUSE_FORK;
@@ -79,7 +86,7 @@ static enum hot_cause cause_of_memory(const struct zf_hot_evidence *evidence)
         return HOT_CAUSE_FORK;
     if (is_hinted(evidence) && is_surrounded)
         return HOT_CAUSE_NUMA_HINT;
-    return HOT_CAUSE_FIRST_TOUCH;
+    return was_written ? HOT_CAUSE_DROPPED : HOT_CAUSE_FIRST_TOUCH;
 }
 
 /* Above what was in use when the thread attached, every page had been touched. */

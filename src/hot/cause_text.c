@@ -29,9 +29,10 @@ static const struct words causes[HOT_CAUSE_COUNT] = {
          "again after each fork."},
     [HOT_CAUSE_DROPPED] =
         {"page taken away",
-         "The page was resident after the warmup and was taken away since, with its content.",
-         "Find who calls madvise (MADV_DONTNEED, MADV_FREE, MADV_PAGEOUT) on this range, and lock "
-         "the arena against reclaim."},
+         "The page was resident before, after the warmup or the thread's own write, and was taken "
+         "away since, with its content, or mapped anew.",
+         "Find who calls madvise (MADV_DONTNEED, MADV_FREE, MADV_PAGEOUT), munmap or mmap on this "
+         "range, and lock the memory against reclaim."},
     [HOT_CAUSE_NUMA_HINT] =
         {"NUMA hint", "NUMA balancing unmapped the page to see which node uses it.",
          "Give the memory an explicit policy (an arena's bind wish does), or set "

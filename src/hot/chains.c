@@ -12,10 +12,15 @@
 
 static_assert(HOT_FRAMES_MAX == ZF_OS_CHAIN_FRAMES_MAX, "a chain of the system fits a violation");
 
-void zf_hot_chains_prepare(struct zf_hot_thread *thread)
+/* The system refuses faults inside system calls here as it does in the fault ring. */
+void zf_hot_chains_prepare(struct zf_hot_thread *thread, bool kernel)
 {
+    int error;
     ZF_ASSERT(!zf_hot_watches(thread, HOT_WATCH_CALL_CHAINS));
-    if (zf_os_chain_ring_open(&thread->chains) == 0)
+    error = zf_os_chain_ring_open(&thread->chains, kernel);
+    if (error != 0 && kernel)
+        error = zf_os_chain_ring_open(&thread->chains, false);
+    if (error == 0)
         thread->watched |= HOT_WATCH_CALL_CHAINS;
 }
 
@@ -23,7 +28,7 @@ int zf_hot_chains_open(struct zf_hot_thread *thread)
 {
     bool is_prepared = zf_hot_watches(thread, HOT_WATCH_CALL_CHAINS);
     if (zf_hot_has_ring(thread))
-        return is_prepared ? 0 : zf_os_chain_ring_open(&thread->chains);
+        return is_prepared ? 0 : zf_os_chain_ring_open(&thread->chains, thread->ring.kernel);
     if (is_prepared)
         zf_hot_chains_close(thread);
     thread->watched &= ~(uint32_t)HOT_WATCH_CALL_CHAINS;

@@ -7,8 +7,9 @@
 #include "hot/thread.h"
 
 /* Open the chains' ring, if that is possible, before the fault ring is: the system writes to the
- * newest ring first, and what it writes there makes the records of older ones longer. */
-void zf_hot_chains_prepare(struct zf_hot_thread *thread);
+ * newest ring first, and what it writes there makes the records of older ones longer. With
+ * `kernel`, faults inside system calls have chains too, where that is allowed. */
+void zf_hot_chains_prepare(struct zf_hot_thread *thread, bool kernel);
 
 /* Open and close the watch. -EOPNOTSUPP without a fault ring, whose records the chains belong to;
  * other errors as of the ring. */

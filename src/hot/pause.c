@@ -38,7 +38,7 @@ void zf_hot_leave_out(struct zf_hot_thread *thread, const struct zf_hot_sample *
             zf_hot_exclude(thread, zf_hot_force(thread, index), from, to);
 }
 
-void hot_pause_begin(void)
+void hot_pause_begin_slow(void)
 {
     struct zf_hot_thread *thread = zf_hot_thread_self();
     if (thread == NULL)
@@ -53,7 +53,7 @@ void hot_pause_begin(void)
     ++thread->pause_depth;
 }
 
-void hot_pause_end(void)
+void hot_pause_end_slow(void)
 {
     struct zf_hot_thread *thread = zf_hot_thread_self();
     struct zf_hot_sample now;

@@ -1,7 +1,8 @@
 /*
  * A report for people. Each site is told as far as it is known: what, in which section, what was
  * touched, by whom, why, and what helps; lines about what is not known are left out. The gravest
- * kind comes first, and within a kind what happened first. The last line is for machines: it always
+ * kind comes first, and within a kind what happened first. Then comes who
+ * guards, and what that cannot see. The last line is for machines: it always
  * begins with SUMMARY and has all the sums.
  */
 #include <errno.h>
@@ -10,6 +11,7 @@
 #include <string.h>
 
 #include "hot/report.h"
+#include "hot/table.h"
 
 #define SECOND_NS UINT64_C(1000000000)
 
@@ -107,9 +109,17 @@ static void print_where(const struct printing *printing)
         print_place(printing);
 }
 
+/* The upper half of all addresses. */
+static bool is_of_kernel(uintptr_t address)
+{
+    return address > UINTPTR_MAX / 2;
+}
+
 static void print_frame(FILE *stream, size_t number, const struct hot_symbol *symbol)
 {
     fprintf(stream, "        #%zu 0x%" PRIxPTR, number, symbol->address);
+    if (is_of_kernel(symbol->address))
+        fprintf(stream, " [kernel]");
     if (symbol->function[0] != '\0')
         fprintf(stream, " in %s", symbol->function);
     if (symbol->file[0] != '\0')
@@ -174,6 +184,25 @@ static void print_sites(struct printing *printing, enum hot_kind kind)
     }
 }
 
+/* A clean report is worth what its guards see. */
+static void print_guards(FILE *stream)
+{
+    struct zf_hot_guards guards;
+    if (!zf_hot_table_is_on()) {
+        fprintf(stream, "zerofault: the guards are switched off.\n");
+        return;
+    }
+    zf_hot_table_guards(&guards);
+    if (guards.count == 0)
+        fprintf(stream, "zerofault: no thread is guarded now.\n");
+    for (size_t i = 0; i < guards.count; ++i) {
+        const struct zf_hot_guard *guard = &guards.kinds[i];
+        fprintf(stream, "zerofault: %zu thread%s guarded now by %s. %s\n", guard->threads,
+                plural(guard->threads), hot_source_name(guard->source),
+                guard->blind_to == NULL ? "" : guard->blind_to);
+    }
+}
+
 static void print_summary(const struct printing *printing)
 {
     uint64_t unsorted = zf_report_unsorted(printing->report);
@@ -194,6 +223,7 @@ static void print_all(struct printing *printing)
     printing->symbols = zf_os_symbols_open();
     for (int kind = 0; kind < HOT_KIND_COUNT; ++kind)
         print_sites(printing, (enum hot_kind)kind);
+    print_guards(printing->stream);
     print_summary(printing);
     (void)fflush(printing->stream); /* a failure stays in the stream, where ferror finds it */
     zf_os_symbols_close(printing->symbols);

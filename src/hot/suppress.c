@@ -119,15 +119,30 @@ bool zf_suppress_needs_names(const struct zf_suppress_rules *rules)
     return false;
 }
 
+static bool is_blank(char letter)
+{
+    return letter == ' ' || letter == '\t';
+}
+
+/* Blanks around a pattern are not part of it: no name begins or ends with one. */
 static int add(struct zf_suppress_rules *rules, enum zf_suppress_what what, const char *pattern)
 {
-    size_t bytes = strlen(pattern) + 1;
-    struct zf_suppress_rule *rule = malloc(sizeof *rule + bytes);
+    struct zf_suppress_rule *rule;
+    size_t length;
+    while (is_blank(*pattern))
+        ++pattern;
+    length = strlen(pattern);
+    while (length > 0 && is_blank(pattern[length - 1]))
+        --length;
+    if (length == 0)
+        return -EINVAL;
+    rule = malloc(sizeof *rule + length + 1);
     if (rule == NULL)
         return -ENOMEM;
     rule->next = NULL;
     rule->what = what;
-    memcpy(rule->pattern, pattern, bytes);
+    memcpy(rule->pattern, pattern, length);
+    rule->pattern[length] = '\0';
     *rules->end = rule;
     rules->end = &rule->next;
     return 0;
@@ -137,8 +152,7 @@ int zf_suppress_add(struct zf_suppress_rules *rules, const char *rule)
 {
     for (int what = 0; what < ZF_SUPPRESS_COUNT; ++what) {
         size_t length = strlen(words[what]);
-        if (strncmp(rule, words[what], length) == 0 && rule[length] == ':' &&
-            rule[length + 1] != '\0')
+        if (strncmp(rule, words[what], length) == 0 && rule[length] == ':')
             return add(rules, (enum zf_suppress_what)what, rule + length + 1);
     }
     return -EINVAL;
@@ -151,7 +165,7 @@ static char *trim(char *line)
     line[strcspn(line, "#\r\n")] = '\0';
     line += strspn(line, " \t");
     length = strlen(line);
-    while (length > 0 && (line[length - 1] == ' ' || line[length - 1] == '\t'))
+    while (length > 0 && is_blank(line[length - 1]))
         line[--length] = '\0';
     return line;
 }

@@ -248,3 +248,47 @@ void zf_hot_table_forget(void)
     }
     zf_os_table_unlock();
 }
+
+bool zf_hot_table_thread(const struct hot_section *section, uint32_t thread_id,
+                         struct hot_section_statistics *seen)
+{
+    uint32_t index = zf_hot_table_known(section);
+    bool found = false;
+    ZF_ASSERT(index < ZF_HOT_SLOTS);
+    zf_os_table_lock();
+    for (const struct zf_hot_thread *thread = threads; thread != NULL; thread = thread->next) {
+        if (thread->thread_id != thread_id)
+            continue;
+        found = true;
+        if (index != 0 && rows[index].section == section)
+            add_thread(seen, thread, index);
+    }
+    zf_os_table_unlock();
+    if (!section->counted)
+        seen->entries = HOT_NOT_COUNTED;
+    return found;
+}
+
+/* What a source cannot see is one of a few static sentences: the same one has the same address. */
+static void add_guard(struct zf_hot_guards *guards, const struct zf_hot_thread *thread)
+{
+    size_t i = 0;
+    while (i < guards->count && (guards->kinds[i].source != thread->source ||
+                                 guards->kinds[i].blind_to != thread->report.blind_to))
+        ++i;
+    if (i == ZF_HOT_GUARDS_MAX)
+        return;
+    if (i == guards->count)
+        guards->kinds[guards->count++] =
+            (struct zf_hot_guard){thread->source, thread->report.blind_to, 0};
+    ++guards->kinds[i].threads;
+}
+
+void zf_hot_table_guards(struct zf_hot_guards *guards)
+{
+    guards->count = 0;
+    zf_os_table_lock();
+    for (const struct zf_hot_thread *thread = threads; thread != NULL; thread = thread->next)
+        add_guard(guards, thread);
+    zf_os_table_unlock();
+}

@@ -48,6 +48,25 @@ bool zf_hot_table_origin(uint32_t thread_id, struct zf_hot_origin *origin);
  * none. */
 void zf_hot_table_owner(uintptr_t address, uint32_t *stack_of, uint32_t *locals_of);
 
+/* What a section has seen on one attached thread, added to `seen`; false when none is attached. */
+bool zf_hot_table_thread(const struct hot_section *section, uint32_t thread_id,
+                         struct hot_section_statistics *seen);
+
+/* Attached threads that see alike. */
+struct zf_hot_guard {
+    enum hot_source source;
+    const char *blind_to; /* static */
+    size_t threads;
+};
+#define ZF_HOT_GUARDS_MAX 8 /* more than there are sentences about what is not seen */
+struct zf_hot_guards {
+    size_t count;
+    struct zf_hot_guard kinds[ZF_HOT_GUARDS_MAX];
+};
+
+/* Who guards now. */
+void zf_hot_table_guards(struct zf_hot_guards *guards);
+
 /* Are the guards of the process switched on? */
 extern bool zf_hot_switched_off;
 

@@ -258,11 +258,12 @@ static int open_ring(struct zf_hot_thread *thread, const struct hot_thread_optio
 static int choose_source(struct zf_hot_thread *thread, const struct hot_thread_options *options,
                          struct hot_thread_report *report)
 {
+    uint32_t watch = options->watch | options->required;
     thread->source = HOT_SOURCE_RUSAGE;
     if (options->source == HOT_SOURCE_RUSAGE)
         return stand_in(thread, report);
-    if (((options->watch | options->required) & HOT_WATCH_CALL_CHAINS) != 0)
-        zf_hot_chains_prepare(thread);
+    if ((watch & HOT_WATCH_CALL_CHAINS) != 0)
+        zf_hot_chains_prepare(thread, (watch & HOT_WATCH_KERNEL_FAULTS) != 0);
     report->ring_error = open_ring(thread, options);
     if (report->ring_error != 0)
         return options->source == HOT_SOURCE_AUTO ? stand_in(thread, report) : report->ring_error;

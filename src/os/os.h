@@ -354,8 +354,8 @@ struct zf_os_chain {
     uintptr_t frames[ZF_OS_CHAIN_FRAMES_MAX]; /* return addresses, innermost first */
 };
 
-/* Open and close; errors as of the fault ring. */
-int zf_os_chain_ring_open(struct zf_os_chain_ring *ring);
+/* Open and close; errors as of the fault ring. `kernel`: for faults inside system calls too. */
+int zf_os_chain_ring_open(struct zf_os_chain_ring *ring, bool kernel);
 void zf_os_chain_ring_close(struct zf_os_chain_ring *ring);
 
 /* Copy the chain at `*position`, which is 0 or what an earlier call left there, and move behind it.

@@ -95,6 +95,26 @@ void a_section_knows_where_it_was_made(void **)
     assert_int_equal(here.line, __LINE__ - 3);
 }
 
+constexpr zerofault::section_options strict()
+{
+    zerofault::section_options options;
+    options.policies[HOT_FAULT] = HOT_IGNORE;
+    options.budget_ns = 2000;
+    options.timed = true;
+    return options;
+}
+
+void a_section_has_the_options_that_it_was_made_with(void **)
+{
+    static zerofault::section made{"made", strict()};
+    assert_int_equal(made.policy, HOT_COUNT);
+    assert_int_equal(made.policies[HOT_FAULT], HOT_IGNORE);
+    assert_int_equal(made.policies[HOT_MISUSE], HOT_POLICY_DEFAULT);
+    assert_int_equal(made.budget_ns, 2000);
+    assert_true(made.timed && !made.counted && !made.refuse_system_calls);
+    assert_int_equal(made.line, __LINE__ - 6);
+}
+
 void a_guard_closes_its_section_at_the_end_of_the_scope(void **)
 {
     static zerofault::section scoped{"scoped"};
@@ -375,6 +395,7 @@ int run_type_tests()
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_section_knows_where_it_was_made),
+        cmocka_unit_test(a_section_has_the_options_that_it_was_made_with),
         cmocka_unit_test(a_guard_closes_its_section_at_the_end_of_the_scope),
         cmocka_unit_test(a_guard_closes_its_section_when_an_exception_passes),
         cmocka_unit_test(a_guard_that_was_ended_is_not_ended_again),

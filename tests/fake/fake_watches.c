@@ -49,8 +49,9 @@ uint64_t zf_os_ticks_to_ns(uint64_t ticks)
     return ticks;
 }
 
-int zf_os_chain_ring_open(struct zf_os_chain_ring *ring)
+int zf_os_chain_ring_open(struct zf_os_chain_ring *ring, bool kernel)
 {
+    (void)kernel;
     (void)ring;
     return -EOPNOTSUPP;
 }

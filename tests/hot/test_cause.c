@@ -162,13 +162,29 @@ static void write_after_a_read_or_beside_zeros_replaces_the_zero_page(void **sta
     evidence.earlier.time_ns = 5;
     evidence.earlier.access = HOT_ACCESS_READ;
     assert_int_equal(cause(), HOT_CAUSE_ZERO_PAGE);
-    evidence.earlier.access = HOT_ACCESS_WRITE;
+    evidence.earlier.time_ns = 0;
     assert_int_equal(cause(), HOT_CAUSE_FIRST_TOUCH);
     evidence.next_known = true;
     evidence.next.present = true;
     evidence.next.is_zero = true;
     assert_int_equal(cause(), HOT_CAUSE_ZERO_PAGE);
     evidence.access = HOT_ACCESS_READ;
+    assert_int_equal(cause(), HOT_CAUSE_FIRST_TOUCH);
+}
+
+static void page_that_was_written_before_was_taken_away(void **state)
+{
+    (void)state;
+    evidence.earlier.time_ns = 5;
+    evidence.earlier.access = HOT_ACCESS_WRITE;
+    assert_int_equal(cause(), HOT_CAUSE_DROPPED);
+    evidence.next_known = true;
+    evidence.next.present = true;
+    evidence.next.is_zero = true;
+    assert_int_equal(cause(), HOT_CAUSE_DROPPED);
+    evidence.access = HOT_ACCESS_READ;
+    assert_int_equal(cause(), HOT_CAUSE_DROPPED);
+    evidence.earlier.access = HOT_ACCESS_UNKNOWN;
     assert_int_equal(cause(), HOT_CAUSE_FIRST_TOUCH);
 }
 
@@ -315,6 +331,7 @@ int main(void)
                                in_plain_memory),
         cmocka_unit_test_setup(write_after_a_read_or_beside_zeros_replaces_the_zero_page,
                                in_plain_memory),
+        cmocka_unit_test_setup(page_that_was_written_before_was_taken_away, in_plain_memory),
         cmocka_unit_test_setup(stack_is_deeper_only_below_what_was_used_before, in_plain_memory),
         cmocka_unit_test_setup(pages_of_files_are_told_by_part_and_access, in_plain_memory),
         cmocka_unit_test_setup(what_is_not_known_is_unknown, in_plain_memory),

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/perf_event.h>
 #include <stdio.h>
 #include <string.h>
@@ -137,6 +138,41 @@ static void assert_known_functions_in_order(const unsigned char *address)
 }
 
 /* ---------------------------------------------------------------------------------------- tests */
+
+/* The call itself is made here, so that no function without a frame is between. */
+KNOWN static long read_into(int file, void *buffer, size_t bytes)
+{
+    volatile long result = syscall(SYS_read, file, buffer, bytes);
+    return result;
+}
+
+static bool has_frame_in(uintptr_t begin, size_t bytes)
+{
+    for (size_t i = 0; i < seen.violation.frame_count; ++i)
+        if (seen.frames[i] - begin < bytes)
+            return true;
+    return false;
+}
+
+static void fault_inside_a_system_call_has_the_callers_of_the_call(void **state)
+{
+    int zeros = open("/dev/zero", O_RDONLY | O_CLOEXEC);
+    (void)state;
+    assert_true(zeros >= 0);
+    attach_watching(HOT_WATCH_CALL_CHAINS | HOT_WATCH_KERNEL_FAULTS);
+    memset(&seen, 0, sizeof seen);
+    hot_section_begin(&section);
+    assert_int_equal(read_into(zeros, pages, 1), 1);
+    (void)hot_section_end(&section);
+    (void)close(zeros);
+    assert_int_equal(seen.count, 1);
+    assert_int_equal(seen.violation.kind, HOT_KERNEL_FAULT);
+    assert_int_equal(seen.violation.address, (uintptr_t)pages);
+    assert_true(seen.violation.frame_count >= 2);
+    assert_true((intptr_t)seen.frames[0] > 0);
+    assert_true(
+        has_frame_in((uintptr_t)fault_inside_a_system_call_has_the_callers_of_the_call, 1024));
+}
 
 static void chain_names_the_callers_innermost_first(void **state)
 {
@@ -352,6 +388,8 @@ static void child_of_fork_keeps_no_handle_of_the_chains(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(fault_inside_a_system_call_has_the_callers_of_the_call,
+                                        map_pages, unmap_pages),
         cmocka_unit_test_setup_teardown(chain_names_the_callers_innermost_first, map_pages,
                                         unmap_pages),
         cmocka_unit_test_setup_teardown(without_the_watch_there_are_no_frames, map_pages,

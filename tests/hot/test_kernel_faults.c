@@ -10,6 +10,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -99,6 +101,30 @@ static struct hot_section section =
     HOT_SECTION("kernel faults", .policy = HOT_CALLBACK, .hook = check);
 
 /* -------------------------------------------------------------------------------------- granted */
+
+static void report_marks_the_address_in_the_kernel(void **state)
+{
+    static struct hot_section reported =
+        HOT_SECTION("reported", .policy = HOT_CALLBACK, .hook = hot_report_add);
+    struct hot_report *report;
+    char *text = NULL;
+    size_t length;
+    FILE *stream = open_memstream(&text, &length);
+    (void)state;
+    assert_non_null(stream);
+    attach_with_kernel_faults(HOT_SOURCE_RING, 0);
+    assert_int_equal(hot_report_create(&report, NULL), 0);
+    reported.hook_context = report;
+    hot_section_begin(&reported);
+    plant_kernel_faults(1);
+    (void)hot_section_end(&reported);
+    assert_int_equal(hot_report_print(report, stream), 0);
+    (void)fclose(stream);
+    assert_non_null(strstr(text, "        #0 0xffff"));
+    assert_non_null(strstr(text, " [kernel]\n"));
+    free(text);
+    hot_report_destroy(report);
+}
 
 static void fault_inside_a_system_call_is_told_with_its_address(void **state)
 {
@@ -274,6 +300,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(fault_inside_a_system_call_is_told_with_its_address),
+        TEST(report_marks_the_address_in_the_kernel),
         TEST(clean_section_stays_clean_and_on_the_short_way),
         TEST(each_fault_counts_once_when_both_sources_see_it),
         TEST(faults_that_no_exception_shows_are_counted_with_both_sources),

@@ -447,6 +447,8 @@ static void report_reads_as_documented(void **state)
         "    request: N bytes\n"
         "    An arena or a pool had no room for the request.\n"
         "    remedy: Give it the capacity of its peak; arena_stats tells how much that was.\n"
+        "zerofault: 1 thread guarded now by ring. Page faults inside system calls are not seen; "
+        "HOT_SOURCE_BOTH counts them.\n"
         "SUMMARY: zerofault: 3 violations at 2 sites\n";
     unsigned char *pages;
     struct arena *arena = cold_arena("orders", &pages);

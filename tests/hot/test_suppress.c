@@ -18,7 +18,8 @@
 
 static void bad_rules_are_refused(void **state)
 {
-    static const char *const bad[] = {"", "arena", "arena:", ":x", "variable:x", "Arena:x", "*"};
+    static const char *const bad[] = {"",        "arena", "arena:",  ":x",       "variable:x",
+                                      "Arena:x", "*",     "arena: ", "arena:\t "};
     struct zf_suppress_rules rules;
     (void)state;
     zf_suppress_init(&rules);
@@ -48,6 +49,9 @@ static void stars_stand_for_any_text(void **state)
         {"arena:a*bc*bcd", "abcbcbcd", true},
         {"arena:**", "x", true},
         {"arena:a*", "ba", false},
+        {"arena: orders", "orders", true},
+        {"arena:\t orders \t", "orders", true},
+        {"arena: two words ", "two words", true},
     };
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; ++i) {

@@ -22,6 +22,7 @@ static struct hot_section place = HOT_SECTION("place");
 
 void bare(struct ledger *ledger, uint64_t amount);
 void guarded(struct ledger *ledger, uint64_t amount);
+void paused(struct ledger *ledger, uint64_t amount);
 uint64_t guarded_elsewhere(struct hot_section *section, struct ledger *ledger, uint64_t amount);
 
 void bare(struct ledger *ledger, uint64_t amount)
@@ -42,6 +43,14 @@ void guarded(struct ledger *ledger, uint64_t amount)
 #ifndef __cplusplus
     (void)hot_section_end(&place);
 #endif
+}
+
+void paused(struct ledger *ledger, uint64_t amount)
+{
+    hot_pause_begin();
+    ledger->entries[amount & 63] += amount;
+    ledger->sum += amount;
+    hot_pause_end();
 }
 
 uint64_t guarded_elsewhere(struct hot_section *section, struct ledger *ledger, uint64_t amount)

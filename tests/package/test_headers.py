@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Every public header compiles alone and twice, as C11 and as C++17, without a warning."""
+"""Every public header compiles alone and twice, as C11, C++17 and C++20, without a warning; and so
+do sections by HOT_SECTION, whose fields C++20 wants in order."""
 import pathlib
 import subprocess
 import sys
@@ -9,15 +10,39 @@ WARNINGS = "-Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror".split()
 STANDARD = set("stdarg.h stdbool.h stddef.h stdint.h stdio.h stdlib.h string.h".split())
 
 
-def compiles(compiler, language, standard, include, header):
-    """Tell whether a file compiles that includes the header first and twice; print why not."""
-    source = f"#include <{header}>\n#include <{header}>\ntypedef int not_empty;\n"
-    command = [compiler, "-x", language, f"-std={standard}", *WARNINGS, "-I", include]
+SECTIONS = """
+#include <zerofault/hot.h>
+static struct hot_section bare = HOT_SECTION("bare");
+static struct hot_section full = HOT_SECTION("full", .policy = HOT_TRAP, .budget_ns = 5);
+uint64_t use(void);
+uint64_t use(void) { return full.budget_ns + bare.line; }
+"""
+
+
+def builds(compiler, language, standard, include, source, *options):
+    """Tell whether the source compiles, and what the compiler says."""
+    command = [compiler, "-x", language, f"-std={standard}", *WARNINGS, *options, "-I", include]
     done = subprocess.run(
         [*command, "-fsyntax-only", "-"], input=source, text=True, capture_output=True
     )
-    good = done.returncode == 0
-    print("ok  " if good else "FAIL", standard, header, done.stderr)
+    return done.returncode == 0, done.stderr
+
+
+def compiles(compiler, language, standard, include, header):
+    """Tell whether a file compiles that includes the header first and twice; print why not."""
+    source = f"#include <{header}>\n#include <{header}>\ntypedef int not_empty;\n"
+    good, why = builds(compiler, language, standard, include, source)
+    print("ok  " if good else "FAIL", standard, header, why)
+    return good
+
+
+def has_sections(compiler, language, standard, include):
+    """As compiles, for two sections. C++17 has no designators: there they are an extension."""
+    quiet = [] if language == "c" else ["-Wno-pedantic", "-Wno-missing-field-initializers"]
+    if "clang" in compiler and standard == "c++17":
+        quiet.append("-Wno-c++20-designator")
+    good, why = builds(compiler, language, standard, include, SECTIONS, *quiet)
+    print("ok  " if good else "FAIL", standard, "HOT_SECTION", why)
     return good
 
 
@@ -37,10 +62,17 @@ def main():
     include, c_compiler, cpp_compiler = sys.argv[1:]
     headers = sorted(pathlib.Path(include, "zerofault").glob("*.h"))
     good = len(headers) > 0
+    standards = ["c++17"]
+    if builds(cpp_compiler, "c++", "c++20", include, "")[0]:
+        standards.append("c++20")
+    good &= has_sections(c_compiler, "c", "c11", include)
+    for standard in standards:
+        good &= has_sections(cpp_compiler, "c++", standard, include)
     for header in headers:
         name = f"zerofault/{header.name}"
         good &= compiles(c_compiler, "c", "c11", include, name)
-        good &= compiles(cpp_compiler, "c++", "c++17", include, name)
+        for standard in standards:
+            good &= compiles(cpp_compiler, "c++", standard, include, name)
         good &= not foreign_includes(header)
     return 0 if good else 1
 

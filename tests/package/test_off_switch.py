@@ -108,8 +108,9 @@ def off_failures(switched_off):
     for word in ("hot_", "zerofault"):
         if word in switched_off.everything:
             yield f"a symbol with {word} in it"
-    if switched_off.text("guarded") != switched_off.text("bare"):
-        yield "the guarded function differs: " + "; ".join(switched_off.text("guarded"))
+    for function in ("guarded", "paused"):
+        if switched_off.text(function) != switched_off.text("bare"):
+            yield f"the {function} function differs: " + "; ".join(switched_off.text(function))
 
 
 def accesses(path):

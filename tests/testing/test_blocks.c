@@ -268,6 +268,7 @@ static void a_system_call_fails_or_is_skipped_with_the_reason(void **state)
     assert_no_system_calls(void) getppid();
     assert_string_equal(verdict, "failed");
     assert_text_contains("1 x system call");
+    assert_text_contains("system call getppid (number ");
 }
 
 /* ------------------------------------------------------------------------------ ways in and out */

@@ -62,6 +62,16 @@ static void a_failed_assertion_ends_the_test_under_googletest(void **state)
     assert_says_nowhere("went on");
 }
 
+static void blocks_by_their_name_in_c_end_the_test_under_googletest(void **state)
+{
+    (void)state;
+    run_googletest("--gtest_filter=Blocks.AssertedByTheNameInC");
+    assert_int_equal(result.status, 1);
+    assert_says(": assert_no_page_faults in TestBody: 1 x page fault, seen by ");
+    assert_says("[  FAILED  ] 1 test");
+    assert_says_nowhere("went on");
+}
+
 static void a_block_left_by_return_is_checked_and_one_left_by_exception_is_not(void **state)
 {
     (void)state;
@@ -119,6 +129,16 @@ static void a_failed_assertion_ends_the_test_under_catch2(void **state)
     assert_says_nowhere("went on");
 }
 
+static void blocks_by_their_name_in_c_end_the_test_under_catch2(void **state)
+{
+    (void)state;
+    run_catch2("by the name in C");
+    assert_int_not_equal(result.status, 0);
+    assert_says("assert_no_page_faults");
+    assert_says("1 test case");
+    assert_says_nowhere("went on");
+}
+
 static void what_cannot_be_told_is_a_warning_under_catch2(void **state)
 {
     (void)state;
@@ -136,11 +156,13 @@ int main(void)
         cmocka_unit_test(clean_blocks_pass_under_googletest),
         cmocka_unit_test(a_failed_expectation_goes_on_under_googletest),
         cmocka_unit_test(a_failed_assertion_ends_the_test_under_googletest),
+        cmocka_unit_test(blocks_by_their_name_in_c_end_the_test_under_googletest),
         cmocka_unit_test(a_block_left_by_return_is_checked_and_one_left_by_exception_is_not),
         cmocka_unit_test(what_cannot_be_told_is_skipped_under_googletest),
         cmocka_unit_test(clean_blocks_pass_under_catch2),
         cmocka_unit_test(a_failed_expectation_goes_on_under_catch2),
         cmocka_unit_test(a_failed_assertion_ends_the_test_under_catch2),
+        cmocka_unit_test(blocks_by_their_name_in_c_end_the_test_under_catch2),
         cmocka_unit_test(what_cannot_be_told_is_a_warning_under_catch2),
     };
     return cmocka_run_group_tests_name("testing.frameworks", tests, NULL, NULL);

@@ -47,6 +47,16 @@ TEST_CASE("asserted")
     std::puts("went on");
 }
 
+TEST_CASE("by the name in C")
+{
+    cold_page page;
+    assert_no_page_faults
+    {
+        page.write();
+    }
+    std::puts("went on");
+}
+
 TEST_CASE("unseen")
 {
     hot_switch(false);

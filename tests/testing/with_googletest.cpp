@@ -41,6 +41,16 @@ TEST(Blocks, Asserted)
     std::puts("went on");
 }
 
+TEST(Blocks, AssertedByTheNameInC)
+{
+    cold_page page;
+    assert_no_page_faults
+    {
+        page.write();
+    }
+    std::puts("went on");
+}
+
 static int leave(cold_page &page)
 {
     ZEROFAULT_EXPECT_NO_PAGE_FAULTS

@@ -24,7 +24,7 @@
 /* The faulting instruction is an entry too, and so are the markers. */
 #define ENTRIES_MAX (ZF_OS_CHAIN_FRAMES_MAX + 8)
 
-int zf_os_chain_ring_open(struct zf_os_chain_ring *ring)
+int zf_os_chain_ring_open(struct zf_os_chain_ring *ring, bool kernel)
 {
     struct perf_event_attr attr;
     struct zf_perf_ring opened;
@@ -38,7 +38,7 @@ int zf_os_chain_ring_open(struct zf_os_chain_ring *ring)
                        PERF_SAMPLE_CALLCHAIN;
     attr.sample_max_stack = ZF_OS_CHAIN_FRAMES_MAX;
     attr.exclude_callchain_kernel = 1;
-    attr.exclude_kernel = 1;
+    attr.exclude_kernel = !kernel;
     attr.exclude_hv = 1;
     attr.use_clockid = 1;
     attr.clockid = CLOCK_MONOTONIC;

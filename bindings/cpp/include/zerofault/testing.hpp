@@ -16,7 +16,8 @@
  *
  * A block that is left by break, return or goto is checked too, and then its failure does not end
  * the test. One that is left by an exception is not: the exception is the failure. Without one of
- * the two frameworks, ZEROFAULT_TEST_FAIL and ZEROFAULT_TEST_SKIP get the verdict, as in C.
+ * the two frameworks, ZEROFAULT_TEST_FAIL and ZEROFAULT_TEST_SKIP get the verdict, as in C; with
+ * one, the blocks by their names in C are ASSERT's.
  */
 #ifndef ZEROFAULT_TESTING_HPP
 #define ZEROFAULT_TESTING_HPP
@@ -85,6 +86,24 @@
 #endif
 #ifndef ZEROFAULT_TEST_SKIP_OUT
 #define ZEROFAULT_TEST_SKIP_OUT(block) ZEROFAULT_TEST_SKIP_ON(block)
+#endif
+
+/* C's blocks know of no framework of C++ and would end the whole run: here they are ASSERT. */
+#if (defined(ADD_FAILURE_AT) && defined(GTEST_FAIL_AT)) || defined(CATCH_FAIL_CHECK) ||            \
+    defined(FAIL_CHECK)
+#undef assert_no_page_faults
+#undef expect_page_faults_at_most
+#undef assert_no_violations
+#undef assert_no_system_calls
+#define assert_no_page_faults                                                                      \
+    ZEROFAULT_TEST_ASSERT("assert_no_page_faults", ZEROFAULT_TEST_FAULTS, 0, 0)
+#define expect_page_faults_at_most(count)                                                          \
+    ZEROFAULT_TEST_ASSERT("expect_page_faults_at_most", ZEROFAULT_TEST_FAULTS, count, 0)
+#define assert_no_violations(watch_flags)                                                          \
+    ZEROFAULT_TEST_ASSERT("assert_no_violations", ZEROFAULT_TEST_EVERYTHING, 0, watch_flags)
+#define assert_no_system_calls                                                                     \
+    ZEROFAULT_TEST_ASSERT("assert_no_system_calls", 1u << HOT_SYSTEM_CALL, 0,                      \
+                          HOT_WATCH_SYSTEM_CALLS)
 #endif
 
 /* --------------------------------------------------------------------- what a block consists of */

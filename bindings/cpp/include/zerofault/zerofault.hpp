@@ -53,6 +53,20 @@ template <class Struct> constexpr Struct sized() noexcept
 
 /* -------------------------------------------------------------------------------- hot sections */
 
+/* What a section has beside its name: the fields of struct hot_section that are the user's, in
+ * their order. In C++20: section tick{"tick", {.budget_ns = 2000, .timed = true}}. */
+struct section_options {
+    ::hot_policy policy = HOT_COUNT;
+    ::hot_policy policies[HOT_KIND_COUNT] = {}; /* by kind */
+    ::hot_hook *hook = nullptr;                 /* may not throw */
+    void *hook_context = nullptr;
+    std::uint64_t budget_ns = 0;
+    std::uint32_t reports_per_second = 0;
+    bool timed = false;
+    bool refuse_system_calls = false;
+    bool counted = false;
+};
+
 /*
  * A named place in the program: HOT_SECTION in C. Make it static; it is constant-initialised, so
  * that a static in a function costs no guard variable. File and line are those of the place that
@@ -85,6 +99,21 @@ struct section : ::hot_section {
                         0,
                         0}
     {
+    }
+
+    constexpr section(const char *section_name, const section_options &options,
+                      const char *at_file = __builtin_FILE(),
+                      std::uint32_t at_line = __builtin_LINE()) noexcept
+        : section(section_name, options.policy, options.hook, options.hook_context, at_file,
+                  at_line)
+    {
+        for (int kind = 0; kind < HOT_KIND_COUNT; ++kind)
+            policies[kind] = options.policies[kind];
+        budget_ns = options.budget_ns;
+        reports_per_second = options.reports_per_second;
+        timed = options.timed;
+        refuse_system_calls = options.refuse_system_calls;
+        counted = options.counted;
     }
 
     section(const section &) = delete;
