@@ -125,8 +125,9 @@ struct hot_violation {
 typedef void hot_hook(const struct hot_violation *violation, void *context);
 
 /*
- * A named place in the program, one static object each. Fields above the line are the user's;
- * begin and end may run on any number of threads at once.
+ * A named place in the program, one static object each. Fields above the line are the user's, to be
+ * set before the first begin: what a thread has once met, it keeps. Begin and end may run on any
+ * number of threads at once.
  */
 struct hot_section {
     const char *name;

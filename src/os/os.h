@@ -94,8 +94,7 @@ int zf_os_lock(void *base, size_t size_bytes);
  * so now. Errors as of zf_os_lock; also -EOPNOTSUPP. */
 int zf_os_lock_ahead(void *base, size_t size_bytes);
 
-/* Undo zf_os_lock; pages stay present. */
-int zf_os_unlock(void *base, size_t size_bytes);
+int zf_os_unlock(void *base, size_t size_bytes); /* pages stay present */
 
 /* What is known of a range's pages. Never faults a page in. */
 struct zf_os_residency {
