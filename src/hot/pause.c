@@ -2,8 +2,8 @@
  * Pauses: a stretch in which nothing counts for the sections that are open on this thread.
  *
  * A pause does not stop the sources. It samples them at both ends, and what lies between is taken
- * away from every section that was open before and still is. The
- * stretch of the ring is remembered, so that the end tells only records outside of it.
+ * away from every section that was open before and still is. The stretch of the ring is remembered,
+ * so that the end tells only records outside of it.
  */
 #include "hot/pause.h"
 
