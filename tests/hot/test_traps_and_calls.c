@@ -35,6 +35,7 @@ static int set_up(void **state)
     pages = mmap(NULL, PAGES * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (pages == MAP_FAILED || madvise(pages, PAGES * PAGE, MADV_NOHUGEPAGE) != 0)
         return -1;
+    warm_shadow(pages, PAGES * PAGE);
     next_page = 0;
     traps = 0;
     last_call = -1;
