@@ -110,7 +110,9 @@ int arena_verify(struct arena *arena, const struct arena_verify_options *options
             known.populate.remedy = "The arena's own head has drifted: call arena_rewarm.";
         }
     }
-    if (check_forks(arena->control, &known) | check_warmed(arena->control, &known))
+    if (check_forks(arena->control, &known))
+        rc = -EFAULT;
+    if (check_warmed(arena->control, &known))
         rc = -EFAULT;
     known.migrated_pages = count_migrated(arena->control);
     give_report(report, &known, arena->control);
