@@ -58,7 +58,7 @@ void zf_hot_name_arena(struct hot_violation *violation, struct zf_registry_match
 static bool may_report(struct zf_hot_tally *tally, uint32_t reports_per_second)
 {
     uint64_t now_ns;
-    if (tally == NULL || reports_per_second == 0)
+    if (reports_per_second == 0)
         return true;
     now_ns = zf_os_clock_ns();
     if (now_ns - tally->window_start_ns >= SECOND_NS) {
@@ -102,14 +102,15 @@ static void program_ran(struct delivery *delivery)
 static void tell_hook(struct delivery *delivery, const struct hot_violation *violation)
 {
     const struct hot_section *section = delivery->section;
-    if (may_report(delivery->tally, section->reports_per_second)) {
-        let_program_run(delivery);
-        section->hook(violation, section->hook_context);
-        program_ran(delivery);
-    } else {
-        __atomic_store_n(&delivery->tally->unreported,
-                         delivery->tally->unreported + violation->count, __ATOMIC_RELAXED);
+    struct zf_hot_tally *tally = delivery->tally;
+    if (tally != NULL && !may_report(tally, section->reports_per_second)) {
+        __atomic_store_n(&tally->unreported, tally->unreported + violation->count,
+                         __ATOMIC_RELAXED);
+        return;
     }
+    let_program_run(delivery);
+    section->hook(violation, section->hook_context);
+    program_ran(delivery);
 }
 
 static void tell(struct delivery *delivery, struct hot_violation violation)

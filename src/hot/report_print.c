@@ -2,8 +2,8 @@
  * A report for people. Each site is told as far as it is known: what, in which section, what was
  * touched, by whom, why, and what helps; lines about what is not known are left out. The gravest
  * kind comes first, and within a kind what happened first. Then comes who guards,
- * and what that cannot see. The last line is for machines: it always begins with SUMMARY and has all
- * the sums.
+ * and what that cannot see. The last line is for machines: it always begins with SUMMARY and has
+ * all the sums.
  */
 #include <errno.h>
 #include <inttypes.h>

@@ -297,7 +297,7 @@ static void use_a_group_that_is_not_here(void *shared)
 static void a_child_has_a_part_that_refuses(void **state)
 {
     static const enum warmup_fork kinds[] = {WARMUP_FORK_EXCLUDE, WARMUP_FORK_WIPE};
-    struct arena_group **shared = shared_create(sizeof *shared);
+    struct arena_group **shared = shared_create(sizeof(void *));
     (void)state;
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; ++i) {
         struct arena_group *group =
@@ -309,7 +309,7 @@ static void a_child_has_a_part_that_refuses(void **state)
         assert_non_null(arena_group_carve(arena_group_mine(group), 1, 1));
         arena_group_destroy(group);
     }
-    shared_destroy(shared, sizeof *shared);
+    shared_destroy(shared, sizeof(void *));
 }
 
 static void mine_is_on_the_nearest_node_that_has_a_part(void **state)

@@ -101,7 +101,7 @@ static unsigned char *settle(void)
 
 static void settled_pages_take_the_place_of_others_without_a_fault(void **state)
 {
-    struct zf_os_page_sizes sizes;
+    struct zf_os_page_sizes sizes = {0};
     size_t locked_bytes;
     unsigned char *base;
     (void)state;
@@ -147,7 +147,7 @@ static void populating_an_empty_pool_is_an_error_that_can_be_undone(void **state
 
 static void small_and_transparent_pages_are_told_apart(void **state)
 {
-    struct zf_os_page_sizes sizes;
+    struct zf_os_page_sizes sizes = {0};
     unsigned char *base;
     void *start = NULL;
     (void)state;
