@@ -113,19 +113,28 @@ static void tell_hook(struct delivery *delivery, const struct hot_violation *vio
     program_ran(delivery);
 }
 
+/* Probes run no code of the program's; a tracer does. */
+static void tell_tracers(struct delivery *delivery, struct hot_violation *violation)
+{
+    bool traced = zf_hot_is_traced();
+    if (traced)
+        let_program_run(delivery);
+    zf_hot_trace_violation(delivery->thread, violation);
+    if (traced)
+        program_ran(delivery);
+    if (delivery->thread == NULL) { /* whose memory the frames are in */
+        violation->frames = NULL;
+        violation->frame_count = 0;
+    }
+}
+
 static void tell(struct delivery *delivery, struct hot_violation violation)
 {
     const struct hot_section *section = delivery->section;
     enum hot_policy policy = zf_hot_policy(section, violation.kind);
     struct zf_registry_match match;
     zf_hot_name_arena(&violation, &match);
-    let_program_run(delivery);
-    zf_hot_trace_violation(delivery->thread, &violation);
-    program_ran(delivery);
-    if (delivery->thread == NULL) {
-        violation.frames = NULL;
-        violation.frame_count = 0;
-    }
+    tell_tracers(delivery, &violation);
     if (policy == HOT_ABORT) {
         if (delivery->report != NULL)
             hot_report_add(&violation, delivery->report);
@@ -226,6 +235,19 @@ static bool is_told_enough(const struct delivery *delivery, enum hot_kind kind)
            zf_hot_watches(delivery->thread, HOT_WATCH_TRAPS);
 }
 
+/* A trap may be handled by the program. */
+static void stop(struct delivery *delivery, enum hot_policy gravest)
+{
+    let_program_run(delivery);
+    if (gravest == HOT_ABORT) {
+        if (delivery->report != NULL)
+            (void)hot_report_print(delivery->report, stderr);
+        abort();
+    }
+    (void)raise(SIGTRAP);
+    program_ran(delivery);
+}
+
 void zf_hot_deliver(struct zf_hot_thread *thread, const struct hot_section *section,
                     struct zf_hot_tally *tally, const struct zf_hot_finding *finding)
 {
@@ -243,16 +265,8 @@ void zf_hot_deliver(struct zf_hot_thread *thread, const struct hot_section *sect
         if (policy > gravest && !is_told_enough(&delivery, (enum hot_kind)kind))
             gravest = policy;
     }
-    let_program_run(&delivery);
-    if (gravest == HOT_ABORT) {
-        if (delivery.report != NULL)
-            (void)hot_report_print(delivery.report, stderr);
-        abort();
-    }
-    if (gravest == HOT_TRAP)
-        (void)raise(SIGTRAP);
+    if (gravest >= HOT_TRAP)
+        stop(&delivery, gravest);
     if (delivery.paused && delivery.thread != NULL)
         hot_pause_end();
-    if (delivery.thread != NULL)
-        (void)zf_hot_hold(delivery.thread);
 }
