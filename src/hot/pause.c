@@ -28,13 +28,14 @@ uint64_t zf_hot_oldest_head(const struct zf_hot_thread *thread)
     return oldest;
 }
 
+/* Not of sections that were opened inside the pause under way, and count. */
 void zf_hot_leave_out(struct zf_hot_thread *thread, const struct zf_hot_sample *from,
                       const struct zf_hot_sample *to)
 {
-    ZF_ASSERT(thread->pause_depth == 0);
     zf_hot_stretches_add(&thread->pauses, from->head, to->head, zf_hot_oldest_head(thread));
     for (uint32_t index = 1; index < zf_hot_table_end(); ++index)
-        if (zf_hot_is_open(thread, index))
+        if (zf_hot_is_open(thread, index) &&
+            (thread->pause_depth == 0 || !zf_hot_is_counting(thread, index)))
             zf_hot_exclude(thread, zf_hot_force(thread, index), from, to);
 }
 
@@ -66,11 +67,7 @@ void hot_pause_end_slow(void)
     }
     held = zf_hot_hold(thread);
     now = zf_hot_sample_begin(thread, true);
-    zf_hot_stretches_add(&thread->pauses, thread->pause_begin.head, now.head,
-                         zf_hot_oldest_head(thread));
-    for (uint32_t index = 1; index < zf_hot_table_end(); ++index)
-        if (zf_hot_is_open(thread, index) && !zf_hot_is_counting(thread, index))
-            zf_hot_exclude(thread, zf_hot_force(thread, index), &thread->pause_begin, &now);
+    zf_hot_leave_out(thread, &thread->pause_begin, &now);
     thread->pause_depth = 0;
     zf_hot_calls_resume(thread);
     zf_hot_go_on(thread, held);

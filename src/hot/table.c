@@ -50,6 +50,13 @@ static uint64_t identity_of(const struct hot_section *section)
     return mix(hash, section->file) + (uint64_t)section->line;
 }
 
+/* Of one section, on every thread; under the table lock. */
+static void hide_row(uint32_t index)
+{
+    for (struct zf_hot_thread *thread = threads; thread != NULL; thread = thread->next)
+        zf_hot_hide(thread, index);
+}
+
 /* A section without a number at the address of one that has: an object was unloaded. Loaded again,
  * it goes on; another object's section is another one. Either way what threads keep of it in their
  * slots is no longer so. */
@@ -58,8 +65,7 @@ static uint32_t find_row(const struct hot_section *section)
     for (uint32_t index = 1; index < rows_end; ++index) {
         if (rows[index].section != section)
             continue;
-        for (struct zf_hot_thread *thread = threads; thread != NULL; thread = thread->next)
-            zf_hot_hide(thread, index);
+        hide_row(index);
         if (rows[index].identity == identity_of(section))
             return index;
         rows[index].section = NULL;
@@ -224,9 +230,8 @@ void zf_hot_table_owner(uintptr_t address, uint32_t *stack_of, uint32_t *locals_
 void zf_hot_table_hide(void)
 {
     zf_os_table_lock();
-    for (struct zf_hot_thread *thread = threads; thread != NULL; thread = thread->next)
-        for (uint32_t index = 1; index < rows_end; ++index)
-            zf_hot_hide(thread, index);
+    for (uint32_t index = 1; index < rows_end; ++index)
+        hide_row(index);
     zf_os_table_unlock();
 }
 
