@@ -158,15 +158,12 @@ int zf_suppress_add(struct zf_suppress_rules *rules, const char *rule)
     return -EINVAL;
 }
 
-/* Cut off a comment and the blanks around what is left. */
-static char *trim(char *line)
+/* What a line says: what is before a comment, from the first letter on. */
+static const char *content_of(char *line)
 {
-    size_t length;
     line[strcspn(line, "#\r\n")] = '\0';
-    line += strspn(line, " \t");
-    length = strlen(line);
-    while (length > 0 && is_blank(line[length - 1]))
-        line[--length] = '\0';
+    while (is_blank(*line))
+        ++line;
     return line;
 }
 
@@ -180,7 +177,7 @@ static int add_lines(struct zf_suppress_rules *rules, FILE *file, size_t *line)
         ++*line;
         if (strchr(text, '\n') == NULL && !feof(file))
             return -EINVAL; /* longer than any name */
-        rule = trim(text);
+        rule = content_of(text);
         rc = rule[0] == '\0' ? 0 : zf_suppress_add(rules, rule);
     }
     if (rc == 0) {
